@@ -1,0 +1,3 @@
+module github.com/flip-cli/flip
+
+go 1.26

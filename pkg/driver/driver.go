@@ -1,0 +1,163 @@
+// Package driver defines what flip asks of the systems that it changes. A
+// driver reads and applies the state of one target; order, journal, read-back
+// and undo are the engine's. What a driver can do beyond that it says with one
+// small optional interface each, found with As.
+package driver
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/state"
+)
+
+// Driver reads and changes one target. It is safe for concurrent use and every
+// call ends soon after ctx does. Package drivertest checks this contract.
+type Driver interface {
+	// Read returns every object of the target with the attributes that flip
+	// can set. It changes nothing. When only some nodes answer it returns what
+	// they hold together with a *PartialError.
+	Read(ctx context.Context) (state.State, error)
+
+	// Apply makes the changes, in order. Applying again is harmless. Changes
+	// of one object stand together, so that a driver can send them as one
+	// call. A live value that is neither From nor To is a *DriftError, and
+	// nothing of that object is written. Apply may return nil before the
+	// system shows the change: the caller reads back.
+	//
+	// A failed Apply may have changed any part. Errors that say nothing about
+	// the outcome (timeout, lost answer) wrap ErrUnknown.
+	Apply(ctx context.Context, changes []state.Change) error
+}
+
+// Health is what a system says about one member.
+type Health struct {
+	State HealthState
+	// Detail is the system's own word: "L7OK", "DOWN 1/2 (L7STS 503)".
+	Detail string
+}
+
+// HealthState is up, down or unknown (not checked).
+type HealthState int
+
+// The health of a member. A member that nobody checks is unknown, never up.
+const (
+	Unknown HealthState = iota
+	Up
+	Down
+)
+
+func (h HealthState) String() string { return [...]string{"unknown", "up", "down"}[h] }
+
+// Healther reports the health of members by object id.
+type Healther interface {
+	Health(ctx context.Context, ids []string) (map[string]Health, error)
+}
+
+// Flight is what is in flight on one member.
+type Flight struct {
+	// Now counts sessions and queued requests at this moment.
+	Now int
+	// Total counts all that ever began, -1 where the system does not tell. A
+	// zero Now with a Total that rises is not quiet.
+	Total int64
+}
+
+// Counter reports what is in flight on members by object id. It fails when one
+// of their nodes does not answer: what cannot be seen is not drained.
+type Counter interface {
+	InFlight(ctx context.Context, ids []string) (map[string]Flight, error)
+}
+
+// Traffic are the running totals of one member since its system started.
+type Traffic struct {
+	Answers int64 // answers of any status
+	Errors  int64 // answers with a 5xx status, and connections that failed
+	Queue   int   // requests waiting now
+}
+
+// Meter reports traffic totals of members by object id.
+type Meter interface {
+	Traffic(ctx context.Context, ids []string) (map[string]Traffic, error)
+}
+
+// Killer ends what is still open on members.
+type Killer interface {
+	Kill(ctx context.Context, ids []string) error
+}
+
+// Settler returns when consumers see the changes: subscribers of a registry,
+// every authoritative name server, an asynchronous job.
+type Settler interface {
+	Settle(ctx context.Context, changes []state.Change) error
+}
+
+// Holder watches changes that the system may forget and makes them again. It
+// returns when ctx ends.
+type Holder interface {
+	Hold(ctx context.Context, changes []state.Change) error
+}
+
+// Bounded says how long a request that was sent before its sender died may
+// still take effect.
+type Bounded interface {
+	MaxInFlight() time.Duration
+}
+
+// Scoper names what the target changes, for locks. Two targets that share a
+// scope exclude each other: "haproxy:///run/haproxy/admin.sock/be_web".
+type Scoper interface {
+	Scopes() []string
+}
+
+// Locator names the objects that would stand for something that need not exist
+// yet: a new server on every node, a record set, a map key.
+type Locator interface {
+	// Locate returns objects without attributes, by id.
+	Locate(kind, name string) (map[string]state.Object, error)
+}
+
+// Closer releases connections.
+type Closer = io.Closer
+
+// Env is what a driver is lent.
+type Env struct {
+	Log *slog.Logger
+	// Transport carries HTTP; tests point it at a stand-in.
+	Transport http.RoundTripper
+	Secrets   *secret.Resolver
+}
+
+// As finds an optional interface of d, looking through decorators.
+func As[T any](d Driver) (T, bool) {
+	for {
+		if t, ok := d.(T); ok {
+			return t, true
+		}
+		u, ok := d.(interface{ Unwrap() Driver })
+		if !ok {
+			var none T
+			return none, false
+		}
+		d = u.Unwrap()
+	}
+}
+
+type progressKey struct{}
+
+// WithProgress makes report receive what a long call waits for. Reports may be
+// dropped; they are for people.
+func WithProgress(ctx context.Context, report func(string)) context.Context {
+	return context.WithValue(ctx, progressKey{}, report)
+}
+
+// Progress tells whoever watches what the call now waits for.
+func Progress(ctx context.Context, text string) {
+	if report, ok := ctx.Value(progressKey{}).(func(string)); ok {
+		report(text)
+	}
+}

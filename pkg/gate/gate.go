@@ -1,0 +1,144 @@
+// Package gate looks at conditions that a run waits for. A Gate makes one
+// observation; interval, timeout and how many passes are needed live in one
+// loop around it (Wait, Watch).
+package gate
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/secret"
+)
+
+// Gate makes one observation.
+type Gate interface {
+	// Check observes once. An error means that the gate could not look, which
+	// is something else than looking and not liking what it saw.
+	Check(ctx context.Context) (Result, error)
+}
+
+// Result is what one look saw.
+type Result struct {
+	Pass bool
+	// Detail is short, for people: "status 503", "p99 840ms > 500ms".
+	Detail string
+}
+
+// Target gives gates a look at a target of the plan: its driver and the ids of
+// the members that the gate is about (all members when it names none).
+type Target struct {
+	Driver driver.Driver
+	IDs    []string
+	// Names are what the plan calls the ids.
+	Names map[string]string
+}
+
+// Env is what a gate is lent.
+type Env struct {
+	Log       *slog.Logger
+	Transport *http.Transport // base for HTTP; nil means a default one
+	Secrets   *secret.Resolver
+	// Target finds a target of the plan by name, nil if there is none. members
+	// limits it to those member names; empty means all.
+	Target func(name string, members []string) (Target, error)
+}
+
+// Kind is one kind of gate: the key in a plan, its configuration and how to
+// build it.
+type Kind struct {
+	Name    string
+	Summary string
+	// Config is a zero value of the configuration type.
+	Config any
+	Build  func(decode func(any) error, env Env) (Gate, error)
+	Check  func(decode func(any) error) error
+}
+
+// Define makes a Kind out of a configuration type and a constructor. A
+// configuration type may implement driver.Validator.
+func Define[C any](name, summary string, build func(C, Env) (Gate, error)) Kind {
+	check := func(decode func(any) error) (C, error) {
+		var c C
+		if err := decode(&c); err != nil {
+			return c, err
+		}
+		if v, ok := any(&c).(driver.Validator); ok {
+			return c, v.Validate()
+		}
+		return c, nil
+	}
+	return Kind{
+		Name: name, Summary: summary, Config: *new(C),
+		Build: func(decode func(any) error, env Env) (Gate, error) {
+			c, err := check(decode)
+			if err != nil {
+				return nil, err
+			}
+			return build(c, env)
+		},
+		Check: func(decode func(any) error) error {
+			_, err := check(decode)
+			return err
+		},
+	}
+}
+
+// Registry is a set of gate kinds by name.
+type Registry struct{ kinds map[string]Kind }
+
+// NewRegistry returns a registry of those kinds.
+func NewRegistry(kinds ...Kind) *Registry {
+	r := &Registry{map[string]Kind{}}
+	for _, k := range kinds {
+		r.kinds[k.Name] = k
+	}
+	return r
+}
+
+// Lookup returns the kind of that name.
+func (r *Registry) Lookup(name string) (Kind, bool) {
+	k, ok := r.kinds[name]
+	return k, ok
+}
+
+// All returns the kinds in the order of their names.
+func (r *Registry) All() []Kind {
+	var all []Kind
+	for _, k := range r.kinds {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b Kind) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// Policy says when a gate that is looked at again and again has decided.
+// The zero value is usable: one pass, every two seconds, for five minutes.
+type Policy struct {
+	Every    time.Duration // between looks; default 2s
+	Timeout  time.Duration // until the verdict is no; default 5m
+	Passes   int           // passes in a row; default 1
+	For      time.Duration // how long every look must pass; default 0
+	Failures int           // looks in a row that say no and end a Watch; default 1
+}
+
+// Look is one look of a gate, as the loop reports it.
+type Look struct {
+	Gate   string // the gate's name in the plan
+	Member string // empty unless the gate is about each member
+	Result Result
+	Err    error // could not look
+	Passes int   // in a row so far
+}
+
+// Named is a gate with its name and, for a gate about each member, the member.
+type Named struct {
+	Name   string
+	Member string
+	Gate   Gate
+	Policy Policy
+}

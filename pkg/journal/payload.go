@@ -1,0 +1,207 @@
+package journal
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/state"
+)
+
+// Meta is the data of the first record.
+type Meta struct {
+	Plan        string    `json:"plan"` // the plan's name
+	File        string    `json:"file,omitempty"`
+	Description string    `json:"description,omitempty"`
+	Hash        string    `json:"hash"` // of the resolved plan beside the journal
+	Flip        string    `json:"flip"` // version
+	Interpreter int       `json:"interpreter"`
+	Live        string    `json:"live,omitempty"`
+	Idle        string    `json:"idle,omitempty"`
+	Targets     []string  `json:"targets,omitempty"`
+	Scopes      []string  `json:"scopes,omitempty"`
+	Started     time.Time `json:"started"`
+}
+
+// Holder is who drives a run.
+type Holder struct {
+	Who   string    `json:"who"`
+	Host  string    `json:"host"`
+	PID   int       `json:"pid"`
+	Since time.Time `json:"since"`
+	// Verb is the command: run, resume, rollback.
+	Verb string `json:"verb,omitempty"`
+}
+
+// Until is the data of a wait: an absolute time in UTC.
+type Until struct {
+	Until   time.Time `json:"until"`
+	Message string    `json:"message,omitempty"`
+}
+
+// Signal is an answer to an Await.
+type Signal struct {
+	Approved bool   `json:"approved"`
+	By       string `json:"by"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Step is the data of a step record.
+type Step struct {
+	ID     string  `json:"id"`
+	Verb   string  `json:"verb"`
+	Status string  `json:"status"` // begin, done, skipped, failed
+	Text   string  `json:"text,omitempty"`
+	Took   float64 `json:"took_s,omitempty"`
+}
+
+// Rollback is the data of a rollback record.
+type Rollback struct {
+	Attempt int    `json:"attempt"`
+	Reason  string `json:"reason"`
+	Step    string `json:"step,omitempty"` // the step that failed
+	OnDrift string `json:"on_drift,omitempty"`
+	Unclean bool   `json:"unclean,omitempty"` // a process died before; a sweep is due
+}
+
+// Outcome is how a run ended or where it stands.
+type Outcome string
+
+// The outcomes. Each has its exit code (see package cmd).
+const (
+	OutcomeDone        Outcome = "done"
+	OutcomeFailed      Outcome = "failed"              // before any change
+	OutcomeRolledBack  Outcome = "rolled back"         // completely, and read back
+	OutcomeIncomplete  Outcome = "ROLLBACK INCOMPLETE" // a person is needed
+	OutcomePaused      Outcome = "paused"
+	OutcomeInterrupted Outcome = "interrupted"
+	OutcomeWaiting     Outcome = "waiting"
+	OutcomeAccepted    Outcome = "accepted" // a person said: leave it as it is
+	OutcomeRunning     Outcome = "running"
+	OutcomeInDoubt     Outcome = "IN DOUBT"
+)
+
+// End is the data of a pause or end record.
+type End struct {
+	Outcome Outcome `json:"outcome"`
+	Step    string  `json:"step,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	Drift   []Drift `json:"drift,omitempty"`
+	// Restored counts values that were put back and read back, Changed all
+	// that the run ever changed.
+	Restored int `json:"restored"`
+	Changed  int `json:"changed"`
+}
+
+// Drift is one value that neither the run's beginning nor the run explains.
+type Drift struct {
+	state.Key
+	Before state.Value   `json:"before"`
+	Ours   []state.Value `json:"ours"`
+	Now    state.Value   `json:"now"`
+	// Unreadable says why Now is not known.
+	Unreadable string `json:"unreadable,omitempty"`
+}
+
+// Observe asks for the state of objects before they are changed.
+type Observe struct {
+	Target string   `json:"target"`
+	IDs    []string `json:"ids"`
+}
+
+// Observed is the pre-image.
+type Observed struct {
+	Objects map[string]map[string]state.Value `json:"objects"`
+	Nodes   map[string]state.Incarnation      `json:"nodes,omitempty"`
+}
+
+// Apply is the intent to make changes on one target.
+type Apply struct {
+	Target  string         `json:"target"`
+	Changes []state.Change `json:"changes"`
+	// Label is for people: "5 %".
+	Label    string    `json:"label,omitempty"`
+	Deadline time.Time `json:"deadline,omitzero"`
+}
+
+// Applied says that every change was read back.
+type Applied struct {
+	Nodes   int `json:"nodes"`             // how many nodes agree
+	Already int `json:"already,omitempty"` // changes that were there before
+}
+
+// Restore is the intent to put values of one target back.
+type Restore struct {
+	Target string    `json:"target"`
+	Items  []Before  `json:"items"`
+	Phase  string    `json:"phase"` // raise, lower, sweep
+	Force  bool      `json:"force,omitempty"`
+	Until  time.Time `json:"deadline,omitzero"`
+}
+
+// Before is one attribute's way back.
+type Before struct {
+	Object    string        `json:"object"`
+	Attribute string        `json:"attribute"`
+	Before    state.Value   `json:"before"`
+	Ours      []state.Value `json:"ours"`
+}
+
+// Restored is what a Restore found and did.
+type Restored struct {
+	Changes []state.Change `json:"changes,omitempty"` // made and read back
+	Already int            `json:"already,omitempty"`
+	Drift   []Drift        `json:"drift,omitempty"`
+	Nodes   int            `json:"nodes"`
+}
+
+// Command is the intent to run a command.
+type Command struct {
+	Argv     []string          `json:"argv,omitempty"`
+	Shell    string            `json:"shell,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	Dir      string            `json:"dir,omitempty"`
+	Attempt  int               `json:"attempt"`
+	Deadline time.Time         `json:"deadline,omitzero"`
+	Timeout  string            `json:"timeout,omitempty"`
+	Log      string            `json:"log,omitempty"` // file in the run's directory
+}
+
+// Exit is how a command ended.
+type Exit struct {
+	Code int `json:"code"`
+	// Output is the end of what it printed.
+	Output string `json:"output,omitempty"`
+	// Outputs are name=value lines that the command wrote to $FLIP_OUTPUT.
+	Outputs map[string]string `json:"outputs,omitempty"`
+}
+
+// LookData is the data of an observation.
+type LookData struct {
+	Gate   string `json:"gate,omitempty"`
+	Member string `json:"member,omitempty"`
+	Pass   *bool  `json:"pass,omitempty"`
+	Text   string `json:"text"`
+	// InFlight by member, of a drain.
+	InFlight map[string]int `json:"in_flight,omitempty"`
+	Until    time.Time      `json:"until,omitzero"`
+}
+
+// Encode turns a payload into a record's data. Payloads are plain structs, so
+// it cannot fail on them.
+func Encode(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("journal: payload: " + err.Error())
+	}
+	return b
+}
+
+// Decode reads a record's data.
+func Decode[T any](r Record) (T, error) {
+	var v T
+	if len(r.Data) == 0 {
+		return v, nil
+	}
+	err := json.Unmarshal(r.Data, &v)
+	return v, err
+}
