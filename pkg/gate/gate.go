@@ -15,18 +15,31 @@ import (
 	"github.com/flip-cli/flip/pkg/secret"
 )
 
-// Gate makes one observation.
+// Gate makes one observation. It may remember earlier ones (an error rate is
+// a difference of counters), so every use of a gate is a fresh one from Build.
 type Gate interface {
-	// Check observes once. An error means that the gate could not look, which
-	// is something else than looking and not liking what it saw.
+	// Check observes once and returns soon after ctx ends. An error means that
+	// the gate could not look, which is something else than looking and not
+	// liking what it saw. Calls do not overlap.
 	Check(ctx context.Context) (Result, error)
 }
 
-// Result is what one look saw.
+// Result is what one look saw: a pass, a no, or nothing that decides yet.
 type Result struct {
 	Pass bool
+	// Undecided: it looked, and what it saw is neither good nor bad, such as
+	// an error rate of three answers. Pass is false then. It neither adds to a
+	// row of passes or failures nor ends one.
+	Undecided bool
 	// Detail is short, for people: "status 503", "p99 840ms > 500ms".
 	Detail string
+}
+
+// Limiter is implemented by gates whose looks may take longer, or must end
+// sooner, than the ten seconds that Wait and Watch give a look.
+type Limiter interface {
+	// LookLimit is when a look is cut off. A cut look could not look.
+	LookLimit() time.Duration
 }
 
 // Target gives gates a look at a target of the plan: its driver and the ids of
@@ -55,8 +68,10 @@ type Kind struct {
 	Summary string
 	// Config is a zero value of the configuration type.
 	Config any
-	Build  func(decode func(any) error, env Env) (Gate, error)
-	Check  func(decode func(any) error) error
+	// Build makes a gate that has looked at nothing yet.
+	Build func(decode func(any) error, env Env) (Gate, error)
+	// Check decodes and validates only; nothing is opened or looked at.
+	Check func(decode func(any) error) error
 }
 
 // Define makes a Kind out of a configuration type and a constructor. A
@@ -91,10 +106,14 @@ func Define[C any](name, summary string, build func(C, Env) (Gate, error)) Kind 
 // Registry is a set of gate kinds by name.
 type Registry struct{ kinds map[string]Kind }
 
-// NewRegistry returns a registry of those kinds.
+// NewRegistry returns a registry of those kinds. Two of one name are a
+// programming error and panic.
 func NewRegistry(kinds ...Kind) *Registry {
 	r := &Registry{map[string]Kind{}}
 	for _, k := range kinds {
+		if _, dup := r.kinds[k.Name]; dup {
+			panic("gate: two kinds named " + k.Name)
+		}
 		r.kinds[k.Name] = k
 	}
 	return r
@@ -116,16 +135,6 @@ func (r *Registry) All() []Kind {
 	return all
 }
 
-// Policy says when a gate that is looked at again and again has decided.
-// The zero value is usable: one pass, every two seconds, for five minutes.
-type Policy struct {
-	Every    time.Duration // between looks; default 2s
-	Timeout  time.Duration // until the verdict is no; default 5m
-	Passes   int           // passes in a row; default 1
-	For      time.Duration // how long every look must pass; default 0
-	Failures int           // looks in a row that say no and end a Watch; default 1
-}
-
 // Look is one look of a gate, as the loop reports it.
 type Look struct {
 	Gate   string // the gate's name in the plan
@@ -133,6 +142,10 @@ type Look struct {
 	Result Result
 	Err    error // could not look
 	Passes int   // in a row so far
+	// Failures counts looks that said no, in a row so far.
+	Failures int
+	// Held is how long every look has passed.
+	Held time.Duration
 }
 
 // Named is a gate with its name and, for a gate about each member, the member.

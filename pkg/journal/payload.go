@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"time"
 
@@ -43,6 +44,9 @@ type Signal struct {
 	Approved bool   `json:"approved"`
 	By       string `json:"by"`
 	Reason   string `json:"reason,omitempty"`
+	// Message is the name of the inbox message that brought it, so that one
+	// message is journaled once.
+	Message string `json:"message,omitempty"`
 }
 
 // Step is the data of a step record.
@@ -52,6 +56,8 @@ type Step struct {
 	Status string  `json:"status"` // begin, done, skipped, failed
 	Text   string  `json:"text,omitempty"`
 	Took   float64 `json:"took_s,omitempty"`
+	// Commit says of a done step that there is no automatic way back beyond it.
+	Commit bool `json:"commit,omitempty"`
 }
 
 // Rollback is the data of a rollback record.
@@ -84,6 +90,7 @@ const (
 type End struct {
 	Outcome Outcome `json:"outcome"`
 	Step    string  `json:"step,omitempty"`
+	Key     string  `json:"key,omitempty"` // of the failed step; a resumed run does it anew
 	Reason  string  `json:"reason,omitempty"`
 	Drift   []Drift `json:"drift,omitempty"`
 	// Restored counts values that were put back and read back, Changed all
@@ -119,7 +126,10 @@ type Apply struct {
 	Target  string         `json:"target"`
 	Changes []state.Change `json:"changes"`
 	// Label is for people: "5 %".
-	Label    string    `json:"label,omitempty"`
+	Label string `json:"label,omitempty"`
+	// Phase is raise for changes that add capacity: members that begin to
+	// serve must be seen healthy before the activity is done. Else lower.
+	Phase    string    `json:"phase,omitempty"`
 	Deadline time.Time `json:"deadline,omitzero"`
 }
 
@@ -131,11 +141,14 @@ type Applied struct {
 
 // Restore is the intent to put values of one target back.
 type Restore struct {
-	Target string    `json:"target"`
-	Items  []Before  `json:"items"`
-	Phase  string    `json:"phase"` // raise, lower, sweep
-	Force  bool      `json:"force,omitempty"`
-	Until  time.Time `json:"deadline,omitzero"`
+	Target string `json:"target"`
+	// Segment numbers the stretches of changes between two commands, the
+	// last one first.
+	Segment int       `json:"segment"`
+	Items   []Before  `json:"items"`
+	Phase   string    `json:"phase"` // raise, lower, sweep
+	Force   bool      `json:"force,omitempty"`
+	Until   time.Time `json:"deadline,omitzero"`
 }
 
 // Before is one attribute's way back.
@@ -164,6 +177,9 @@ type Command struct {
 	Deadline time.Time         `json:"deadline,omitzero"`
 	Timeout  string            `json:"timeout,omitempty"`
 	Log      string            `json:"log,omitempty"` // file in the run's directory
+	// Undo is the way back of this command, evaluated before it ran; nil when
+	// there is none.
+	Undo *Command `json:"undo,omitempty"`
 }
 
 // Exit is how a command ended.
@@ -173,6 +189,28 @@ type Exit struct {
 	Output string `json:"output,omitempty"`
 	// Outputs are name=value lines that the command wrote to $FLIP_OUTPUT.
 	Outputs map[string]string `json:"outputs,omitempty"`
+}
+
+// Drain is the question whether members are quiet.
+type Drain struct {
+	Target   string    `json:"target,omitempty"`
+	IDs      []string  `json:"ids"`
+	Sessions int       `json:"sessions"`
+	Interval string    `json:"interval"`
+	Samples  int       `json:"samples"`
+	Deadline time.Time `json:"deadline,omitzero"`
+}
+
+// Drained is the answer.
+type Drained struct {
+	Quiet bool   `json:"quiet"`
+	Left  int    `json:"left"` // in flight at the end
+	Text  string `json:"text"`
+}
+
+// Verdict is the output of a gate or hold activity.
+type Verdict struct {
+	Text string `json:"text"`
 }
 
 // LookData is the data of an observation.
@@ -189,11 +227,21 @@ type LookData struct {
 // Encode turns a payload into a record's data. Payloads are plain structs, so
 // it cannot fail on them.
 func Encode(v any) json.RawMessage {
-	b, err := json.Marshal(v)
+	b, err := marshal(v)
 	if err != nil {
 		panic("journal: payload: " + err.Error())
 	}
 	return b
+}
+
+// marshal is json.Marshal without turning < and > into escapes: people grep
+// journals.
+func marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), err
 }
 
 // Decode reads a record's data.

@@ -32,8 +32,12 @@ const (
 	TypeLook Type = "look"
 )
 
+// Format is the version of the journal's lines that this flip writes and reads.
+const Format = 1
+
 // Record is one line of a journal.
 type Record struct {
+	V        int             `json:"v,omitempty"`   // Format, in the first record only
 	Seq      int             `json:"seq,omitempty"` // from 1; 0 for observations
 	Time     time.Time       `json:"time"`          // UTC
 	Type     Type            `json:"type"`
@@ -42,6 +46,7 @@ type Record struct {
 	Data     json.RawMessage `json:"data,omitempty"`
 	Error    *Error          `json:"error,omitempty"`
 	Prev     string          `json:"prev,omitempty"` // first 8 bytes of the SHA-256 of the line before, hex
+	Sum      string          `json:"sum,omitempty"`  // the same of this line up to this member: guards the newest record, which no Prev covers yet
 }
 
 // Error is an error that went through the journal.
@@ -65,10 +70,15 @@ type Log interface {
 	// Records returns the chain up to now.
 	Records() []Record
 	// Append writes r at the next slot, durably, and returns it with Seq, Time
-	// and Prev filled in. It fails with ErrFenced when somebody else wrote
-	// that slot: from then on this process must not touch anything.
+	// and the hashes filled in. It fails with ErrFenced when somebody else
+	// wrote that slot: from then on this process must not touch anything. It
+	// fails with ErrNotDurable when the disk did not take the record, then and
+	// ever after. An ended run takes only a takeover or a rollback (ErrEnded).
+	// ctx bounds the wait for another writer, nothing else: what happened is
+	// recorded on a cancelled context too.
 	Append(ctx context.Context, r Record) (Record, error)
-	// Look writes an observation, without waiting for the disk.
+	// Look writes an observation, without waiting for the disk. At most one a
+	// second is kept for each key and member.
 	Look(r Record)
 	// Close releases the file. It does not end the run.
 	Close() error

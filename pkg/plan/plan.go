@@ -24,6 +24,8 @@ type Plan struct {
 	Views       Node   // raw; zero when the plan has none
 	Steps       []Step
 	Warnings    []Warning
+
+	env *env // what expressions may name, and the source for errors
 }
 
 // Defaults apply to every step that does not say otherwise.

@@ -5,15 +5,18 @@
 package secret
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/flip-cli/flip/pkg/hint"
 )
@@ -22,7 +25,7 @@ import (
 // it is the reference, never the value.
 type Ref string
 
-var reference = regexp.MustCompile(`\$\{(env|file|cmd):([^}]+)\}`)
+var reference = regexp.MustCompile(`\$\{(env|file|cmd):((?:[^{}]|\{[^{}]*\})+)\}`)
 
 // IsRef reports whether s holds at least one reference.
 func IsRef(s string) bool { return reference.MatchString(s) }
@@ -55,7 +58,10 @@ func (r *Resolver) Resolve(ctx context.Context, ref Ref) (string, error) {
 		r.Redactor.Add(v)
 		return v
 	})
-	return out, failed
+	if failed != nil {
+		return "", failed
+	}
+	return out, nil
 }
 
 func (r *Resolver) one(ctx context.Context, kind, arg string) (string, error) {
@@ -73,7 +79,9 @@ func (r *Resolver) one(ctx context.Context, kind, arg string) (string, error) {
 		}
 		return strings.TrimRight(string(b), "\r\n"), nil
 	default:
-		out, err := exec.CommandContext(ctx, "/bin/sh", "-c", arg).Output()
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", arg)
+		cmd.WaitDelay = time.Second // a child of the shell may hold the pipe
+		out, err := cmd.Output()
 		if err != nil {
 			return "", fmt.Errorf("command failed: %w", err)
 		}
@@ -92,44 +100,79 @@ type Redactor struct {
 // "a" of an output hides nothing and destroys the text.
 const shortest = 4
 
-// Add makes value a secret. Long values are replaced before their parts.
+// Add makes value a secret, also as it looks inside JSON and in a URL.
 func (r *Redactor) Add(value string) {
 	if r == nil || len(value) < shortest {
 		return
 	}
+	forms := []string{value, url.QueryEscape(value), url.PathEscape(value)}
+	if quoted, err := json.Marshal(value); err == nil {
+		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.Contains(r.values, value) {
-		return
+	for _, form := range forms {
+		if !slices.Contains(r.values, form) {
+			r.values = append(r.values, form)
+		}
 	}
-	r.values = append(r.values, value)
-	slices.SortFunc(r.values, func(a, b string) int { return len(b) - len(a) })
 }
 
 // Text returns s with every known secret replaced.
 func (r *Redactor) Text(s string) string {
-	if r == nil {
+	spans := r.find(s)
+	if len(spans) == 0 {
 		return s
 	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, v := range r.values {
-		s = strings.ReplaceAll(s, v, "***")
+	var out strings.Builder
+	from := 0
+	for _, sp := range spans {
+		out.WriteString(s[from:sp.from])
+		out.WriteString("***")
+		from = sp.to
 	}
-	return s
+	out.WriteString(s[from:])
+	return out.String()
 }
 
 // Bytes returns b with every known secret replaced.
 func (r *Redactor) Bytes(b []byte) []byte {
+	s := string(b)
+	if clean := r.Text(s); clean != s {
+		return []byte(clean)
+	}
+	return b
+}
+
+type span struct{ from, to int }
+
+// find returns where s holds secrets, in order. Secrets that overlap are one
+// span: replacing one after the other would leave the rest of the second.
+func (r *Redactor) find(s string) []span {
 	if r == nil {
-		return b
+		return nil
 	}
 	r.mu.RLock()
 	defer r.mu.RUnlock()
+	var found []span
 	for _, v := range r.values {
-		if bytes.Contains(b, []byte(v)) {
-			b = bytes.ReplaceAll(b, []byte(v), []byte("***"))
+		for at := 0; ; at++ {
+			i := strings.Index(s[at:], v)
+			if i < 0 {
+				break
+			}
+			at += i
+			found = append(found, span{at, at + len(v)})
 		}
 	}
-	return b
+	slices.SortFunc(found, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	var merged []span
+	for _, sp := range found {
+		if n := len(merged); n > 0 && sp.from < merged[n-1].to {
+			merged[n-1].to = max(merged[n-1].to, sp.to)
+			continue
+		}
+		merged = append(merged, sp)
+	}
+	return merged
 }

@@ -22,28 +22,33 @@ const Absent Value = ""
 func Int(n int) Value { return Value(strconv.Itoa(n)) }
 
 // Text is the value of a string.
-func Text(s string) Value { return mustValue(s) }
+func Text(s string) Value { return mustValue(strings.ToValidUTF8(s, "\ufffd")) }
 
 // Bool is the value of a boolean.
 func Bool(b bool) Value { return Value(strconv.FormatBool(b)) }
 
-// Float is the value of a number; whole numbers equal Int.
+// Float is the value of a number; whole numbers equal Int. What is not a
+// finite number has no value: it is absent.
 func Float(f float64) Value {
-	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return Absent
+	case f == math.Trunc(f) && math.Abs(f) < 1<<63:
 		return Value(strconv.FormatInt(int64(f), 10))
+	case f == math.Trunc(f) && f > 0 && f < 1<<64:
+		return Value(strconv.FormatUint(uint64(f), 10))
 	}
 	return Value(strconv.FormatFloat(f, 'g', -1, 64))
 }
 
 // List is the value of a set of strings: order and repetition do not count.
 func List(items []string) Value {
-	sorted := slices.Clone(items)
-	slices.Sort(sorted)
-	sorted = slices.Compact(sorted)
-	if sorted == nil {
-		sorted = []string{}
+	sorted := make([]string, len(items))
+	for i, item := range items {
+		sorted[i] = strings.ToValidUTF8(item, "\ufffd") // as encoded, or the order would change
 	}
-	return mustValue(sorted)
+	slices.Sort(sorted)
+	return mustValue(slices.Compact(sorted))
 }
 
 // Of converts what a YAML or JSON decoder yields. Objects and nested lists
@@ -71,21 +76,40 @@ func Of(v any) (Value, error) {
 		return Float(v), nil
 	case []string:
 		return List(v), nil
+	case json.Number:
+		return number(v)
 	case []any:
 		items := make([]string, len(v))
 		for i, item := range v {
-			switch item := item.(type) {
-			case string:
-				items[i] = item
-			case int, int64, uint64, float64, bool:
-				items[i] = fmt.Sprint(item)
+			switch item.(type) {
+			case string, int, int64, uint64, float64, bool, json.Number:
 			default:
 				return Absent, fmt.Errorf("a list may hold text and numbers only, not %T", item)
 			}
+			one, err := Of(item)
+			if err != nil {
+				return Absent, err
+			}
+			items[i] = one.Text()
 		}
 		return List(items), nil
 	}
 	return Absent, fmt.Errorf("%T is not a value", v)
+}
+
+// number keeps whole numbers exact that a float64 would round.
+func number(n json.Number) (Value, error) {
+	if i, err := strconv.ParseInt(n.String(), 10, 64); err == nil {
+		return Value(strconv.FormatInt(i, 10)), nil
+	}
+	if u, err := strconv.ParseUint(n.String(), 10, 64); err == nil {
+		return Value(strconv.FormatUint(u, 10)), nil
+	}
+	f, err := n.Float64()
+	if err != nil {
+		return Absent, fmt.Errorf("not a number: %s", n)
+	}
+	return Float(f), nil
 }
 
 // Present reports whether v is not Absent.
@@ -136,6 +160,8 @@ func (v Value) String() string {
 	switch {
 	case v == Absent:
 		return "absent"
+	case v == "[]", v == `""`:
+		return string(v)
 	case strings.HasPrefix(string(v), "["):
 		return strings.Join(v.List(), ", ")
 	}
@@ -154,7 +180,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 func (v *Value) UnmarshalJSON(b []byte) error {
 	b = bytes.TrimSpace(b)
 	// Most values of a long journal are short numbers: keep them cheap.
-	if len(b) > 0 && len(b) < 16 && !bytes.ContainsAny(b, `.eE"[{ntf`) {
+	if short(b) {
 		*v = Value(b)
 		return nil
 	}
@@ -164,18 +190,25 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 	if err := dec.Decode(&raw); err != nil {
 		return err
 	}
-	if n, ok := raw.(json.Number); ok {
-		if f, err := n.Float64(); err == nil {
-			*v = Float(f)
-			return nil
-		}
-	}
 	parsed, err := Of(raw)
 	if err != nil {
 		return err
 	}
 	*v = parsed
 	return nil
+}
+
+// short reports whether b is a small whole number as Int writes it.
+func short(b []byte) bool {
+	if len(b) == 0 || len(b) > 15 || (b[0] == '0' && len(b) > 1) {
+		return false
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 func mustValue(v any) Value {

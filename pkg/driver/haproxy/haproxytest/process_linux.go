@@ -1,0 +1,8 @@
+package haproxytest
+
+import "syscall"
+
+// attributes puts the child into a group of its own and has the kernel kill it when this process dies, however it dies.
+func attributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}

@@ -1,0 +1,308 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/gate"
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/state"
+)
+
+// Executor performs activities on the real world. One executor drives one run.
+type Executor struct {
+	Program *Program
+	Gates   *gate.Registry
+	GateEnv gate.Env
+	Secrets *secret.Resolver
+	Log     *slog.Logger
+	// Dir is the run's directory, for command output.
+	Dir string
+	// Look receives observations.
+	Look func(key string, d journal.LookData)
+	// Lease says whether this process may still change anything, for at least
+	// as long as a call may take effect. It is asked before every change.
+	Lease func(maxInFlight time.Duration) error
+	// Uncertain hears of a call whose outcome is unknown: it may take effect
+	// later.
+	Uncertain func()
+}
+
+// Do performs one activity. in is the activity's own input type.
+func (x *Executor) Do(ctx context.Context, key, activity string, in any) (any, error) {
+	switch in := in.(type) {
+	case journal.Observe:
+		if activity == "kill" {
+			return nil, x.kill(ctx, in)
+		}
+		return x.observe(ctx, in)
+	case journal.Apply:
+		return x.apply(ctx, key, in)
+	case journal.Restore:
+		return x.restore(ctx, key, in)
+	case journal.Drain:
+		return x.drain(ctx, key, in)
+	case journal.Command:
+		return x.run(ctx, key, in)
+	case gateIn:
+		return x.gate(ctx, key, in)
+	}
+	return nil, fmt.Errorf("engine: no activity %s for %T", activity, in)
+}
+
+func (x *Executor) target(name string) (driver.Driver, error) {
+	d, ok := x.Program.Targets[name]
+	if !ok {
+		return nil, fmt.Errorf("no target %q", name)
+	}
+	return d, nil
+}
+
+// path puts target and driver in front of an error, from the outside in.
+func (x *Executor) path(verb, target string, err error) error {
+	return fmt.Errorf("%s %s: %s: %w", verb, target, x.Program.Infos[target].Name, err)
+}
+
+func (x *Executor) observe(ctx context.Context, in journal.Observe) (journal.Observed, error) {
+	d, err := x.target(in.Target)
+	if err != nil {
+		return journal.Observed{}, err
+	}
+	s, err := d.Read(ctx)
+	if err != nil {
+		return journal.Observed{}, x.path("read", in.Target, err)
+	}
+	if err := x.sameLife(in.Target, s); err != nil {
+		return journal.Observed{}, err
+	}
+	out := journal.Observed{Objects: map[string]map[string]state.Value{}, Nodes: s.Nodes}
+	for _, id := range in.IDs {
+		out.Objects[id] = s.Objects[id].Attrs
+	}
+	return out, nil
+}
+
+// sameLife refuses to go on with a node that has forgotten its runtime state.
+func (x *Executor) sameLife(target string, s state.State) error {
+	for node, was := range x.Program.Pins.Targets[target].Nodes {
+		now, ok := s.Nodes[node]
+		if !ok || now.Same(was) {
+			continue
+		}
+		e := fail(classReload, "%s: node %s was restarted or reloaded since this run began (was %s, now %s): values set at run time may be lost",
+			target, node, was.ID, now.ID)
+		e.Hints = []string{"look at `flip get` and at who reloaded it, then start a new run"}
+		return e
+	}
+	return nil
+}
+
+// accepts reports whether a live value allows a change to be made: it is where
+// the change begins, or on the way to where it ends.
+func (x *Executor) accepts(c state.Change, now state.Value) bool {
+	if now == c.From {
+		return true
+	}
+	attr, _ := x.Program.kindOf(c.Target, c.Object).Attribute(c.Attribute)
+	return attr.Via != nil && slices.Contains(attr.Via(c.From, c.To), now)
+}
+
+// pending compares changes with the live state: what is still to do, and what
+// somebody else did.
+func (x *Executor) pending(changes []state.Change, s state.State) (todo []state.Change, drift []state.Change) {
+	for _, c := range changes {
+		now := s.Get(c.Object, c.Attribute)
+		switch {
+		case now == c.To:
+		case x.accepts(c, now):
+			c.From = now
+			todo = append(todo, c)
+		default:
+			c.From = now
+			drift = append(drift, c)
+		}
+	}
+	return todo, drift
+}
+
+func (x *Executor) apply(ctx context.Context, key string, in journal.Apply) (journal.Applied, error) {
+	ctx, cancel := withDeadline(ctx, in.Deadline)
+	defer cancel()
+	return x.write(ctx, key, in.Target, in.Changes, in.Phase == "raise", true)
+}
+
+// write makes changes true: read, compare, guard, apply, read back, settle. An
+// unknown outcome is decided by reading, never by repeating blindly.
+func (x *Executor) write(ctx context.Context, key, target string, changes []state.Change, raising, strict bool) (journal.Applied, error) {
+	d, err := x.target(target)
+	if err != nil {
+		return journal.Applied{}, err
+	}
+	ctx = driver.WithProgress(ctx, func(text string) { x.Look(key, journal.LookData{Text: text}) })
+	already := 0
+	var began []string
+	const tries = 4
+	for try := 1; ; try++ {
+		s, err := d.Read(ctx)
+		if err != nil && (strict || !isPartial(err)) {
+			return journal.Applied{}, x.path("read", target, err)
+		}
+		if strict {
+			if err := x.sameLife(target, s); err != nil {
+				return journal.Applied{}, err
+			}
+		}
+		todo, drift := x.pending(changes, s)
+		if len(drift) > 0 {
+			return journal.Applied{}, x.driftError(target, changes, drift)
+		}
+		if try == 1 {
+			already = len(changes) - len(todo)
+			if raising {
+				began = x.begins(target, s, changes)
+			}
+		}
+		if len(todo) == 0 {
+			break
+		}
+		if err := x.guard(ctx, target, s, todo); err != nil {
+			return journal.Applied{}, err
+		}
+		var frozen *journal.FrozenError
+		if err := x.mayWrite(d); errors.As(err, &frozen) {
+			x.Look(key, journal.LookData{Text: frozen.Error() + "; looking again"})
+			continue // what was read may be old
+		} else if err != nil {
+			return journal.Applied{}, err
+		}
+		err = d.Apply(ctx, todo)
+		if errors.Is(err, driver.ErrUnknown) && x.Uncertain != nil {
+			x.Uncertain()
+		}
+		if err == nil {
+			err = x.readBack(ctx, d, target, todo)
+		}
+		if err == nil {
+			break
+		}
+		if try == tries || ctx.Err() != nil || errors.Is(err, driver.ErrPermanent) || isDrift(err) {
+			return journal.Applied{}, x.path("apply", target, err)
+		}
+		x.Look(key, journal.LookData{Text: fmt.Sprintf("try %d of %d: %v", try, tries, err)})
+		if err := pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
+			return journal.Applied{}, x.path("apply", target, err)
+		}
+	}
+	if settler, ok := driver.As[driver.Settler](d); ok {
+		if err := settler.Settle(ctx, changes); err != nil {
+			return journal.Applied{}, x.path("settle", target, err)
+		}
+	}
+	if err := x.healthy(ctx, key, d, target, began); err != nil {
+		return journal.Applied{}, err
+	}
+	return journal.Applied{Nodes: nodesOf(x.Program, target, changes), Already: already}, nil
+}
+
+func (x *Executor) mayWrite(d driver.Driver) error {
+	if x.Lease == nil {
+		return nil
+	}
+	return x.Lease(maxInFlight(d))
+}
+
+func maxInFlight(d driver.Driver) time.Duration {
+	if b, ok := driver.As[driver.Bounded](d); ok {
+		return b.MaxInFlight()
+	}
+	return time.Second
+}
+
+func (x *Executor) driftError(target string, changes, drift []state.Change) error {
+	var lines []string
+	for _, now := range drift {
+		i := slices.IndexFunc(changes, func(c state.Change) bool { return c.Key() == now.Key() })
+		lines = append(lines, fmt.Sprintf("%s %s: was %s, to be %s, now %s", x.Program.name(target, now.Object), now.Attribute, changes[i].From, changes[i].To, now.From))
+		if len(lines) == 5 && len(drift) > 5 {
+			lines = append(lines, fmt.Sprintf("and %d more", len(drift)-5))
+			break
+		}
+	}
+	e := fail(classDrift, "%s: somebody else changed %s", target, strings.Join(lines, "; "))
+	e.Hints = []string{"nothing of this change was written; find out who did it before you run again"}
+	return e
+}
+
+// backoffs of reading back: quickly at first, since most systems show a change
+// at once.
+const (
+	readBackFirst = 2 * time.Millisecond
+	readBackMax   = 250 * time.Millisecond
+	readBackLimit = 15 * time.Second
+)
+
+// readBack waits until the system shows every change.
+func (x *Executor) readBack(ctx context.Context, d driver.Driver, target string, changes []state.Change) error {
+	ctx, cancel := context.WithTimeout(ctx, readBackLimit)
+	defer cancel()
+	for wait := readBackFirst; ; wait = min(2*wait, readBackMax) {
+		s, err := d.Read(ctx)
+		if err == nil || isPartial(err) {
+			i := slices.IndexFunc(changes, func(c state.Change) bool { return s.Get(c.Object, c.Attribute) != c.To })
+			if i < 0 {
+				return nil
+			}
+			c := changes[i]
+			err = fmt.Errorf("read back: %s %s is %s, not %s", x.Program.name(target, c.Object), c.Attribute, s.Get(c.Object, c.Attribute), c.To)
+		}
+		if perr := pause(ctx, wait); perr != nil {
+			return err
+		}
+	}
+}
+
+// nodesOf counts the nodes on which changes were made.
+func nodesOf(p *Program, target string, changes []state.Change) int {
+	nodes := map[string]bool{}
+	for _, c := range changes {
+		nodes[p.Pins.Targets[target].Objects[c.Object].Node] = true
+	}
+	return len(nodes)
+}
+
+func isPartial(err error) bool {
+	var p *driver.PartialError
+	return errors.As(err, &p)
+}
+
+func isDrift(err error) bool {
+	var d *driver.DriftError
+	return errors.As(err, &d)
+}
+
+// withDeadline bounds ctx by a wall-clock moment; zero is no bound.
+func withDeadline(ctx context.Context, at time.Time) (context.Context, context.CancelFunc) {
+	if at.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(at.Round(0)))
+}
+
+// pause waits, or returns why it could not.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

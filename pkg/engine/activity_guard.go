@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/state"
+)
+
+// guard refuses changes that would leave fewer members serving than the plan
+// allows. A change that does not lower the number is never refused: it may be
+// the way out.
+func (x *Executor) guard(ctx context.Context, target string, s state.State, changes []state.Change) error {
+	for _, g := range x.Program.Plan.Guards {
+		if g.Target != target {
+			continue
+		}
+		down, err := x.downMembers(ctx, target)
+		if err != nil {
+			return x.path("guard", target, err)
+		}
+		now, after := x.Program.serving(target, s, down), x.Program.serving(target, s.With(changes), down)
+		if len(after) < g.MinServing && len(after) < len(now) {
+			e := fail(classGuard, "guard: %s would serve with %d of at least %d members (now %s)", target, len(after), g.MinServing, list(now))
+			e.Hints = []string{"bring more members into service first, or lower min_serving in the plan"}
+			return e
+		}
+	}
+	return nil
+}
+
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// downMembers are the objects that the system calls down.
+func (x *Executor) downMembers(ctx context.Context, target string) (map[string]bool, error) {
+	h, ok := driver.As[driver.Healther](x.Program.Targets[target])
+	if !ok {
+		return nil, nil
+	}
+	health, err := h.Health(ctx, x.Program.memberIDs(target))
+	if err != nil {
+		return nil, err
+	}
+	down := map[string]bool{}
+	for id, st := range health {
+		if st.State == driver.Down {
+			down[id] = true
+		}
+	}
+	return down, nil
+}
+
+// memberIDs are the ids of all objects of the target that serve traffic.
+func (p *Program) memberIDs(target string) []string {
+	var ids []string
+	for id := range p.Pins.Targets[target].Objects {
+		if k := p.kindOf(target, id); k.Member {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// serving are the members that take traffic on every node.
+func (p *Program) serving(target string, s state.State, down map[string]bool) []string {
+	info := p.Infos[target]
+	ok := map[string]bool{}
+	for id, o := range s.Objects {
+		k, _ := info.Kind(o.Kind)
+		if o.Kind == "" {
+			k = p.kindOf(target, id)
+			o.Name = p.Pins.Targets[target].Objects[id].Name
+		}
+		if !k.Member || k.Capacity == nil {
+			continue
+		}
+		serves := k.Capacity(o.Attrs) > 0 && !down[id]
+		if was, seen := ok[o.Name]; seen {
+			serves = serves && was
+		}
+		ok[o.Name] = serves
+	}
+	var names []string
+	for n, serves := range ok {
+		if serves {
+			names = append(names, n)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// begins are the objects that take no traffic now and will.
+func (x *Executor) begins(target string, s state.State, changes []state.Change) []string {
+	after := s.With(changes)
+	var ids []string
+	for _, c := range changes {
+		if slices.Contains(ids, c.Object) {
+			continue
+		}
+		if x.Program.capacity(target, c.Object, s.Objects[c.Object].Attrs) == 0 && x.Program.capacity(target, c.Object, after.Objects[c.Object].Attrs) > 0 {
+			ids = append(ids, c.Object)
+		}
+	}
+	return ids
+}
+
+// healthLimit is how long a member that was given traffic may be called down
+// before that is a failure.
+const healthLimit = 30 * time.Second
+
+// healthy waits until no member that was just given traffic is called down.
+// Only then may capacity be taken away elsewhere.
+func (x *Executor) healthy(ctx context.Context, key string, d driver.Driver, target string, ids []string) error {
+	h, ok := driver.As[driver.Healther](d)
+	if !ok || len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthLimit)
+	defer cancel()
+	said := ""
+	for {
+		health, err := h.Health(ctx, ids)
+		var bad []string
+		for _, id := range ids {
+			if err == nil && health[id].State == driver.Down {
+				bad = append(bad, fmt.Sprintf("%s is %s", x.Program.name(target, id), health[id].Detail))
+			}
+		}
+		if err != nil {
+			bad = append(bad, "could not look: "+err.Error())
+		}
+		if len(bad) == 0 {
+			return nil
+		}
+		text := strings.Join(bad, ", ")
+		if text != said {
+			x.Look(key, journal.LookData{Text: "waiting for health: " + text})
+			said = text
+		}
+		if perr := pause(ctx, 100*time.Millisecond); perr != nil {
+			e := fail(classUnhealthy, "%s: not healthy after it was given traffic: %s", target, text)
+			e.Hints = []string{"its health check fails; no traffic was taken from the other side"}
+			return e
+		}
+	}
+}

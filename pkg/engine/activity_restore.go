@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/state"
+)
+
+// restore puts values of one target back, by the three-way rule. In phase
+// "raise" it does what adds capacity, in "lower" the rest; "sweep" does both
+// and waits for nodes that do not answer.
+func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) (journal.Restored, error) {
+	ctx, cancel := withDeadline(ctx, in.Until)
+	defer cancel()
+	d, err := x.target(in.Target)
+	if err != nil {
+		return journal.Restored{}, err
+	}
+	var total journal.Restored
+	for {
+		phases := []string{in.Phase}
+		if in.Phase == "sweep" {
+			phases = []string{"raise", "lower"}
+		}
+		var out journal.Restored
+		for _, phase := range phases {
+			if out, err = x.restoreOnce(ctx, key, d, in, phase); err != nil {
+				return total, err
+			}
+			total.Changes = append(total.Changes, out.Changes...)
+			total.Already, total.Drift, total.Nodes = out.Already, out.Drift, max(total.Nodes, out.Nodes)
+		}
+		if in.Phase != "sweep" || !anyUnreadable(out.Drift) {
+			return total, nil
+		}
+		x.Look(key, journal.LookData{Text: "waiting for " + out.Drift[0].Object + ": " + out.Drift[0].Unreadable, Until: in.Until})
+		if err := pause(ctx, time.Second); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
+				return total, nil
+			}
+			return total, err
+		}
+	}
+}
+
+func anyUnreadable(drift []journal.Drift) bool {
+	for _, d := range drift {
+		if d.Unreadable != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// readForUndo reads whatever can be read: one node that is down must not keep
+// the others from being put back.
+func (x *Executor) readForUndo(ctx context.Context, target string, d driver.Driver) (state.State, map[string]error, error) {
+	for try := 1; ; try++ {
+		s, err := d.Read(ctx)
+		var partial *driver.PartialError
+		switch {
+		case err == nil:
+			return s, nil, nil
+		case errors.As(err, &partial):
+			return s, partial.Nodes, nil
+		case try == 3 || ctx.Err() != nil:
+			return s, map[string]error{"": err}, nil
+		}
+		if err := pause(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
+			return s, nil, x.path("read", target, err)
+		}
+	}
+}
+
+func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver, in journal.Restore, phase string) (journal.Restored, error) {
+	s, dead, err := x.readForUndo(ctx, in.Target, d)
+	if err != nil {
+		return journal.Restored{}, err
+	}
+	out := journal.Restored{}
+	var changes []state.Change
+	for _, item := range in.Items {
+		k := state.Key{Target: in.Target, Object: item.Object, Attribute: item.Attribute}
+		if why, ok := x.unreadable(in.Target, item.Object, dead); ok {
+			out.Drift = append(out.Drift, journal.Drift{Key: k, Before: item.Before, Ours: item.Ours, Unreadable: why})
+			continue
+		}
+		now := s.Get(item.Object, item.Attribute)
+		verdict := state.Judge(item.Before, item.Ours, now)
+		if verdict == state.Drift && in.Force {
+			verdict = state.Ours
+		}
+		switch verdict {
+		case state.Restored:
+			out.Already++
+		case state.Ours:
+			changes = append(changes, state.Change{Target: in.Target, Object: item.Object, Attribute: item.Attribute, From: now, To: item.Before})
+		case state.Drift:
+			out.Drift = append(out.Drift, journal.Drift{Key: k, Before: item.Before, Ours: item.Ours, Now: now})
+		}
+	}
+	state.Sort(changes)
+	raise, lower := x.Program.phases(attrsOf(in.Target, s), changes)
+	todo := lower
+	if phase == "raise" {
+		todo = raise
+	} else if phase == "lower" && len(raise) > 0 {
+		// Something raised itself meanwhile (a late write): all is put back.
+		todo = append(raise, lower...)
+	}
+	if len(todo) == 0 {
+		return out, nil
+	}
+	applied, err := x.write(ctx, key, in.Target, todo, phase == "raise", false)
+	if err != nil {
+		return out, err
+	}
+	out.Changes, out.Nodes = todo, applied.Nodes
+	return out, nil
+}
+
+func attrsOf(target string, s state.State) pre {
+	objects := make(map[string]map[string]state.Value, len(s.Objects))
+	for id, o := range s.Objects {
+		objects[id] = o.Attrs
+	}
+	return pre{target: objects}
+}
+
+// unreadable says why an object's value cannot be known now.
+func (x *Executor) unreadable(target, id string, dead map[string]error) (string, bool) {
+	if err, all := dead[""]; all {
+		return err.Error(), true
+	}
+	if err, ok := dead[x.Program.Pins.Targets[target].Objects[id].Node]; ok {
+		return err.Error(), true
+	}
+	return "", false
+}

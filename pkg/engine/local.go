@@ -1,0 +1,381 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/journal"
+)
+
+// local is the Context over a journal on this machine. A resumed run is the
+// same interpreter running again: what is recorded is not done a second time.
+type local struct {
+	*shared
+	// branch ends when a sibling of a parallel step failed.
+	branch context.Context
+}
+
+// shared is what all branches of one process have in common.
+type shared struct {
+	exec *Executor
+	log  journal.Log
+	// hard ends everything at once: the second Ctrl-C, a fence, a full disk.
+	hard context.Context
+	// soft ends waits, gates and drains, and stops at the next safe point. On
+	// the way back it never ends.
+	soft   context.Context
+	detach time.Duration // leave rather than wait longer; 0: never
+
+	mu      sync.Mutex
+	results map[string]journal.Result
+	sleeps  map[string]time.Time
+	steps   map[string]stepMark // by path
+	retried string              // the step that a resumed run does anew
+	pollErr error
+	inboxed []journal.Message
+	// uncertain: some call's outcome was unknown, so its effect may come late.
+	uncertain bool
+}
+
+// stepMark is what is recorded of a step.
+type stepMark struct {
+	status string
+	began  time.Time
+}
+
+// interruptible activities end at an operator's stop and are simply done again
+// later. All others are finished first: they change something.
+func interruptible(activity string) bool {
+	switch activity {
+	case "gate", "hold", "drain":
+		return true
+	}
+	return false
+}
+
+// durable activities are journaled before they act.
+func durable(activity string) bool {
+	switch activity {
+	case "apply", "restore", "run", "kill":
+		return true
+	}
+	return false
+}
+
+func (l *local) Do(key, activity string, in, out any) error {
+	l.mu.Lock()
+	r, known := l.results[key]
+	l.mu.Unlock()
+	if known {
+		return replay(r, out)
+	}
+	if activity == "step" {
+		return l.step(key, in.(journal.Step))
+	}
+	if err := l.mayGoOn(); err != nil {
+		return err
+	}
+	switch activity {
+	case "clock":
+		return l.clock(key, in.(clockIn), out.(*journal.Until))
+	}
+	if durable(activity) {
+		if err := l.append(journal.Record{Type: journal.TypeIntent, Key: key, Activity: activity, Data: journal.Encode(in)}); err != nil {
+			return err
+		}
+	}
+	result, err := l.perform(key, activity, in)
+	if err != nil {
+		if stopped(err) {
+			return err
+		}
+		e := toJournal(err)
+		if aerr := l.append(journal.Record{Type: journal.TypeFailed, Key: key, Activity: activity, Error: e}); aerr != nil {
+			return aerr
+		}
+		l.remember(key, journal.Result{Activity: activity, Err: e})
+		return e
+	}
+	var data json.RawMessage
+	if result != nil {
+		data = journal.Encode(result)
+	}
+	if err := l.append(journal.Record{Type: journal.TypeDone, Key: key, Activity: activity, Data: data}); err != nil {
+		return err
+	}
+	l.remember(key, journal.Result{Done: true, Activity: activity, Data: data})
+	assign(out, result)
+	return nil
+}
+
+// mayGoOn says whether another activity may begin.
+func (l *local) mayGoOn() error {
+	if l.hard.Err() != nil {
+		return context.Cause(l.hard)
+	}
+	if l.branch.Err() != nil {
+		return errAborted
+	}
+	return nil
+}
+
+func (l *local) perform(key, activity string, in any) (any, error) {
+	ctx := l.hard
+	if interruptible(activity) {
+		merged, cancel := context.WithCancelCause(l.hard)
+		defer cancel(nil)
+		defer context.AfterFunc(l.soft, func() { cancel(ErrInterrupted) })()
+		defer context.AfterFunc(l.branch, func() { cancel(errAborted) })()
+		ctx = merged
+	}
+	result, err := l.exec.Do(ctx, key, activity, in)
+	if err != nil && ctx.Err() != nil {
+		// Not the activity's failure: this process is to stop.
+		if cause := context.Cause(ctx); stopped(cause) {
+			return nil, cause
+		}
+	}
+	return result, err
+}
+
+func replay(r journal.Result, out any) error {
+	if r.Err != nil {
+		return r.Err
+	}
+	if out == nil || len(r.Data) == 0 {
+		return nil
+	}
+	return json.Unmarshal(r.Data, out)
+}
+
+func (l *local) step(key string, s journal.Step) error {
+	if err := l.hard.Err(); err != nil {
+		return context.Cause(l.hard)
+	}
+	now := time.Now().Round(0)
+	path := key[:len(key)-len(s.Status)-1]
+	l.mu.Lock()
+	mark, known := l.steps[path]
+	if known && !mark.again(path, s.Status, l.retried) {
+		l.mu.Unlock()
+		return nil
+	}
+	if s.Status == "begin" {
+		mark.began = now
+	} else if !mark.began.IsZero() {
+		s.Took = now.Sub(mark.began).Seconds()
+	}
+	mark.status = s.Status
+	l.steps[path] = mark
+	l.mu.Unlock()
+	return l.append(journal.Record{Type: journal.TypeStep, Key: path, Activity: "step", Data: journal.Encode(s)})
+}
+
+// again reports whether a status is news: a replay passes over what is known.
+func (m stepMark) again(path, status, retried string) bool {
+	switch {
+	case m.status == "begin":
+		return status != "begin"
+	case m.status == "failed" && status == "begin":
+		return retried != "" && strings.HasPrefix(retried, path)
+	}
+	return m.status != status && status != "begin"
+}
+
+// clock fixes a moment in UTC. The end of a hold is durable; an activity's
+// deadline is not: it begins anew when the activity does.
+func (l *local) clock(key string, in clockIn, out *journal.Until) error {
+	d, err := time.ParseDuration(in.After)
+	if err != nil {
+		return err
+	}
+	out.Until = time.Now().UTC().Round(0).Add(d)
+	result := journal.Result{Done: true, Activity: "clock", Data: journal.Encode(*out)}
+	if strings.HasSuffix(key, ".until") {
+		if err := l.append(journal.Record{Type: journal.TypeDone, Key: key, Activity: "clock", Data: result.Data}); err != nil {
+			return err
+		}
+	}
+	l.remember(key, result)
+	return nil
+}
+
+func (l *local) remember(key string, r journal.Result) {
+	l.mu.Lock()
+	l.results[key] = r
+	l.mu.Unlock()
+}
+
+// append writes a record. A failure to write ends everything: nothing may be
+// changed that the journal does not know of.
+func (l *local) append(r journal.Record) error {
+	_, err := l.log.Append(l.hard, r)
+	if err != nil && !fatal(err) && l.hard.Err() == nil {
+		err = fmt.Errorf("%w: %w", journal.ErrNotDurable, err)
+	}
+	return err
+}
+
+// longestNap bounds one sleep: the clock of a suspended machine jumps.
+const longestNap = 30 * time.Second
+
+func (l *local) Sleep(key string, d time.Duration) error {
+	l.mu.Lock()
+	until, known := l.sleeps[key]
+	r, over := l.results[key]
+	l.mu.Unlock()
+	if over {
+		return replay(r, nil)
+	}
+	if !known {
+		until = time.Now().UTC().Round(0).Add(d)
+		if err := l.append(journal.Record{Type: journal.TypeSleep, Key: key, Data: journal.Encode(journal.Until{Until: until})}); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.sleeps[key] = until
+		l.mu.Unlock()
+	}
+	if err := l.waitUntil(key, until, "waiting", func() bool { return false }); err != nil {
+		return err
+	}
+	if err := l.append(journal.Record{Type: journal.TypeDone, Key: key, Activity: "sleep"}); err != nil {
+		return err
+	}
+	l.remember(key, journal.Result{Done: true, Activity: "sleep"})
+	return nil
+}
+
+// waitUntil waits for a wall-clock moment, or for done.
+func (l *local) waitUntil(key string, until time.Time, what string, done func() bool) error {
+	for {
+		if err := l.mayGoOn(); err != nil {
+			return err
+		}
+		if l.soft.Err() != nil {
+			return ErrInterrupted
+		}
+		left := until.Sub(time.Now().Round(0))
+		if done() || left <= 0 {
+			return nil
+		}
+		if l.detach > 0 && left > l.detach {
+			return ErrDetached
+		}
+		l.exec.Look(key, journal.LookData{Text: what, Until: until})
+		nap := min(left, longestNap)
+		if what != "waiting" {
+			nap = min(nap, 250*time.Millisecond)
+		}
+		t := time.NewTimer(nap)
+		select {
+		case <-t.C:
+		case <-l.hard.Done():
+		case <-l.soft.Done():
+		case <-l.branch.Done():
+		}
+		t.Stop()
+	}
+}
+
+func (l *local) Await(key, message string, deadline time.Duration) (json.RawMessage, error) {
+	l.mu.Lock()
+	r, known := l.results[key]
+	until, asked := l.sleeps[key]
+	l.mu.Unlock()
+	if known {
+		var raw json.RawMessage
+		err := replay(r, &raw)
+		return raw, err
+	}
+	if !asked {
+		until = time.Now().UTC().Round(0).Add(deadline)
+		if err := l.append(journal.Record{Type: journal.TypeAwait, Key: key, Data: journal.Encode(journal.Until{Until: until, Message: message})}); err != nil {
+			return nil, err
+		}
+		l.mu.Lock()
+		l.sleeps[key] = until
+		l.mu.Unlock()
+	}
+	var answer *journal.Signal
+	err := l.waitUntil(key, until, "waiting for approval: "+message, func() bool {
+		answer = l.inbox(key)
+		return answer != nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if answer == nil {
+		e := fail(classTimeout, "nobody approved in time")
+		l.remember(key, journal.Result{Err: e})
+		return nil, errors.Join(e, l.append(journal.Record{Type: journal.TypeFailed, Key: key, Activity: "await", Error: e}))
+	}
+	data := journal.Encode(*answer)
+	if err := l.append(journal.Record{Type: journal.TypeSignal, Key: key, Activity: "await", Data: data}); err != nil {
+		return nil, err
+	}
+	l.remember(key, journal.Result{Done: true, Activity: "await", Data: data})
+	return data, nil
+}
+
+// inbox returns the answer that somebody left for an approval, which is named
+// by its key or by its step.
+func (l *local) inbox(key string) *journal.Signal {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.inboxed {
+		if (m.Kind == journal.AskApprove || m.Kind == journal.AskDeny) && (m.Key == key || strings.HasSuffix(key, "/"+m.Key+".answer")) {
+			return &journal.Signal{Approved: m.Kind == journal.AskApprove, By: m.By, Reason: m.Reason, Message: m.Name}
+		}
+	}
+	return nil
+}
+
+func (l *local) Stopping(string) bool { return l.soft.Err() != nil }
+
+func (l *local) Parallel(_ string, n, limit int, fn func(Context, int) error) error {
+	if limit <= 0 || limit > n {
+		limit = n
+	}
+	branch, abort := context.WithCancel(l.branch)
+	defer abort()
+	errs := make([]error, n)
+	slots := make(chan struct{}, max(limit, 1))
+	var wg sync.WaitGroup
+	for i := range n {
+		slots <- struct{}{}
+		if branch.Err() != nil {
+			errs[i] = errAborted
+			<-slots
+			continue
+		}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if errs[i] = fn(&local{l.shared, branch}, i); errs[i] != nil {
+				abort()
+			}
+		})
+	}
+	wg.Wait()
+	return firstError(errs)
+}
+
+// firstError prefers a reason over those that only stopped because of it.
+func firstError(errs []error) error {
+	var aborted error
+	for _, err := range errs {
+		switch {
+		case err == nil:
+		case errors.Is(err, errAborted):
+			aborted = err
+		default:
+			return err
+		}
+	}
+	return aborted
+}

@@ -1,0 +1,271 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/state"
+)
+
+// Preview is what a run would do, found by running the interpreter on copies
+// of the states that were read.
+type Preview struct {
+	Steps    []PreviewStep
+	Changes  []state.Change // all, in order
+	Keys     int            // different attributes that would change
+	Shortest time.Duration
+	Longest  time.Duration
+	Undos    []string // commands of the way back, in its order
+	// Err is why the run would fail, as far as it can be seen now.
+	Err error
+}
+
+// PreviewStep is one step of a Preview.
+type PreviewStep struct {
+	ID, Verb, What string
+	Depth          int
+	Skipped        bool
+	Changes        []state.Change
+	Serving        map[string][2]int // by target: members serving after the step, of all
+	Shortest       time.Duration
+	Longest        time.Duration
+	// Note is what could be seen only by looking: "now 214".
+	Note string
+}
+
+// NewPreview simulates the program from the states that it was bound to. It
+// reads sessions in flight and changes nothing.
+func NewPreview(ctx context.Context, b *Bound) Preview {
+	c := &previewContext{ctx: ctx, p: b.Program, states: maps.Clone(b.States)}
+	r := Run(c, b.Program, "preview")
+	p := c.out
+	p.Err = r.Err
+	keys := map[state.Key]bool{}
+	for _, ch := range p.Changes {
+		keys[ch.Key()] = true
+	}
+	p.Keys = len(keys)
+	for _, s := range segments(r.Effects) {
+		if s.command != nil {
+			p.Undos = append(p.Undos, commandLine(*s.command))
+		}
+	}
+	for _, s := range p.Steps {
+		p.Shortest += s.Shortest
+		p.Longest += s.Longest
+	}
+	return p
+}
+
+func commandLine(c journal.Command) string {
+	if c.Shell != "" {
+		return c.Shell
+	}
+	return strings.Join(c.Argv, " ")
+}
+
+// previewContext is a Context whose world is a copy.
+type previewContext struct {
+	ctx    context.Context
+	p      *Program
+	states map[string]state.State
+	out    Preview
+	open   []int // indices of the steps that have begun
+}
+
+func (c *previewContext) cur() *PreviewStep {
+	if len(c.open) == 0 {
+		return &PreviewStep{}
+	}
+	return &c.out.Steps[c.open[len(c.open)-1]]
+}
+
+func (c *previewContext) Do(key, activity string, in, out any) error {
+	switch in := in.(type) {
+	case journal.Step:
+		c.step(in)
+	case clockIn:
+		c.clock(key, in, out.(*journal.Until))
+	case journal.Observe:
+		if out == nil {
+			return nil
+		}
+		seen := journal.Observed{Objects: map[string]map[string]state.Value{}}
+		for _, id := range in.IDs {
+			seen.Objects[id] = c.states[in.Target].Objects[id].Attrs
+		}
+		assign(out, seen)
+	case journal.Apply:
+		if err := c.guard(in); err != nil {
+			return err
+		}
+		c.states[in.Target] = c.states[in.Target].With(in.Changes)
+		c.out.Changes = append(c.out.Changes, in.Changes...)
+		c.cur().Changes = append(c.cur().Changes, in.Changes...)
+	case journal.Drain:
+		assign(out, journal.Drained{Quiet: true})
+		c.inFlight(in)
+	case journal.Command:
+		assign(out, journal.Exit{Outputs: map[string]string{}})
+	case gateIn:
+		c.gates(in)
+	}
+	return nil
+}
+
+func (c *previewContext) step(s journal.Step) {
+	switch s.Status {
+	case "begin", "skipped":
+		c.out.Steps = append(c.out.Steps, PreviewStep{ID: s.ID, Verb: s.Verb, What: s.Text, Depth: len(c.open), Skipped: s.Status == "skipped"})
+		if s.Status == "begin" {
+			c.open = append(c.open, len(c.out.Steps)-1)
+			return
+		}
+	default:
+		c.cur().Serving = c.serving()
+		c.open = c.open[:len(c.open)-1]
+	}
+}
+
+func (c *previewContext) serving() map[string][2]int {
+	all := map[string][2]int{}
+	for target, s := range c.states {
+		names := map[string]bool{}
+		for _, id := range c.p.memberIDs(target) {
+			names[c.p.Pins.Targets[target].Objects[id].Name] = true
+		}
+		if len(names) > 0 {
+			all[target] = [2]int{len(c.p.serving(target, s, nil)), len(names)}
+		}
+	}
+	return all
+}
+
+// clock counts a hold in full and everything else as the longest case only.
+func (c *previewContext) clock(key string, in clockIn, out *journal.Until) {
+	d, _ := time.ParseDuration(in.After)
+	out.Until = time.Now().UTC().Add(d)
+	switch {
+	case strings.HasSuffix(key, ".until"):
+		c.cur().Shortest += d
+		c.cur().Longest += d
+	case !strings.HasSuffix(key, "raise.deadline") && !strings.HasSuffix(key, "lower.deadline") && key != "":
+		c.cur().Longest += d
+	}
+}
+
+func (c *previewContext) guard(in journal.Apply) error {
+	s := c.states[in.Target]
+	for _, g := range c.p.Plan.Guards {
+		if g.Target != in.Target {
+			continue
+		}
+		now, after := c.p.serving(in.Target, s, nil), c.p.serving(in.Target, s.With(in.Changes), nil)
+		if len(after) < g.MinServing && len(after) < len(now) {
+			return fail(classGuard, "guard: %s would serve with %d of at least %d members", in.Target, len(after), g.MinServing)
+		}
+	}
+	return nil
+}
+
+func (c *previewContext) inFlight(in journal.Drain) {
+	counter, ok := driver.As[driver.Counter](c.p.Targets[in.Target])
+	if !ok || c.ctx == nil {
+		return
+	}
+	flights, err := counter.InFlight(c.ctx, in.IDs)
+	if err != nil {
+		return
+	}
+	now := 0
+	for _, f := range flights {
+		now += f.Now
+	}
+	c.cur().Note = fmt.Sprintf("now %d", now)
+}
+
+func (c *previewContext) gates(in gateIn) {
+	var short, long time.Duration
+	for _, ref := range in.Refs {
+		g, err := c.p.gateOf(ref)
+		if err != nil {
+			continue
+		}
+		every := orElse(g.Every, 2*time.Second)
+		need := max(g.For, time.Duration(max(g.Passes, 1)-1)*every)
+		short = max(short, need)
+		long = max(long, orElse(g.Timeout, 5*time.Minute))
+	}
+	if in.Until.IsZero() && in.Deadline.IsZero() {
+		c.cur().Shortest += short
+		c.cur().Longest += long
+	} else if in.Until.IsZero() {
+		c.cur().Shortest += short
+	}
+}
+
+func (c *previewContext) Sleep(_ string, d time.Duration) error {
+	c.cur().Shortest += d
+	c.cur().Longest += d
+	return nil
+}
+
+func (c *previewContext) Await(_, _ string, deadline time.Duration) (json.RawMessage, error) {
+	c.cur().Longest += deadline
+	return journal.Encode(journal.Signal{Approved: true, By: "preview"}), nil
+}
+
+func (c *previewContext) Parallel(_ string, n, _ int, fn func(Context, int) error) error {
+	for i := range n {
+		if err := fn(c, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *previewContext) Stopping(string) bool { return false }
+
+// Ramps returns the weights that each object of a step goes through, in the
+// order of the objects: for a ramp's line "100 -> 95 -> 75".
+func (s PreviewStep) Ramps() []Trail {
+	var trails []Trail
+	for _, ch := range s.Changes {
+		i := slices.IndexFunc(trails, func(t Trail) bool { return t.Key == ch.Key() })
+		if i < 0 {
+			trails = append(trails, Trail{ch.Key(), []state.Value{ch.From, ch.To}})
+			continue
+		}
+		trails[i].Values = append(trails[i].Values, ch.To)
+	}
+	return trails
+}
+
+// Trail is every value that one attribute goes through.
+type Trail struct {
+	Key    state.Key
+	Values []state.Value
+}
+
+// Name is what people call an object.
+func (p *Program) Name(target, id string) string { return p.name(target, id) }
+
+// GuardOf returns the least number of members that a guard of the plan keeps
+// serving on a target; 0 when there is none.
+func GuardOf(p plan.Plan, target string) int {
+	least := 0
+	for _, g := range p.Guards {
+		if g.Target == target {
+			least = max(least, g.MinServing)
+		}
+	}
+	return least
+}

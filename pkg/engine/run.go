@@ -1,0 +1,425 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/hint"
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/plan"
+)
+
+// frame is where the interpreter stands: one for each container, so that
+// parallel branches share nothing.
+type frame struct {
+	c        Context
+	p        *Program
+	runID    string
+	path     string
+	member   *Member
+	deadline time.Time // of the enclosing steps; zero is none
+	effects  *[]journal.Effect
+	outputs  map[string]map[string]string
+	// committed: from here on there is no automatic way back.
+	committed *bool
+}
+
+// Result is how the interpreter came to its end.
+type Result struct {
+	// Err is nil when every step is done.
+	Err error
+	// Step is the id of the step that Err comes from.
+	Step string
+	// Path is its structural path.
+	Path string
+	// Pause: the plan asked to stop here instead of going back.
+	Pause bool
+	// Effects are what has to be undone, in the order of their making.
+	Effects []journal.Effect
+}
+
+// stepError carries the failing step's id and what the plan wants done.
+type stepError struct {
+	err  error
+	step string
+	path string
+	act  string // rollback, pause, continue
+}
+
+func (e *stepError) Error() string { return fmt.Sprintf("step %q: %v", e.step, e.err) }
+func (e *stepError) Unwrap() error { return e.err }
+
+// Run interprets the program's steps. It does not undo; see Undo.
+func Run(c Context, p *Program, runID string) Result {
+	var effects []journal.Effect
+	committed := false
+	f := frame{c: c, p: p, runID: runID, path: "/steps", effects: &effects, outputs: map[string]map[string]string{}, committed: &committed}
+	err := f.steps(p.Plan.Steps)
+	r := Result{Err: err, Effects: effects}
+	var se *stepError
+	if errors.As(err, &se) {
+		r.Step, r.Path = se.step, se.path
+		r.Pause = se.act == "pause" || committed
+	}
+	return r
+}
+
+func (f frame) steps(steps []plan.Step) error {
+	for _, s := range steps {
+		if f.c.Stopping(f.path + "/" + s.ID) {
+			return ErrInterrupted
+		}
+		if err := f.step(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step runs one step with everything that can stand around a verb.
+func (f frame) step(s plan.Step) error {
+	f.path += "/" + s.ID
+	if s.When != nil {
+		ok, err := s.When.Bool(f.scope(1))
+		if err != nil {
+			return f.failed(s, fail(classInvalid, "when: %v", err))
+		}
+		if !ok {
+			return f.note(s, "skipped", "when is false")
+		}
+	}
+	if err := f.note(s, "begin", f.describe(s)); err != nil {
+		return err
+	}
+	if s.Timeout > 0 && isContainer(s) {
+		d, err := f.clock("deadline", s.Timeout)
+		if err != nil {
+			return err
+		}
+		f.deadline = earlier(f.deadline, d)
+	}
+	text, err := f.attempts(s)
+	if err == nil && len(s.Gates) > 0 && s.Ramp == nil && s.Wait == nil {
+		_, err = f.gates("post", s.Gates, s.Timeout)
+	}
+	if err != nil {
+		return f.failed(s, err)
+	}
+	if s.Commit {
+		*f.committed = true
+	}
+	return f.c.Do(f.path+".done", "step", journal.Step{ID: s.ID, Verb: s.Verb(), Status: "done", Text: text, Commit: s.Commit}, nil)
+}
+
+// attempts tries the verb as often as the plan allows. Only the last failure
+// counts; drift, a guard or a gate that said no is never retried.
+func (f frame) attempts(s plan.Step) (string, error) {
+	tries := max(1, s.Retry.Attempts)
+	base := f.path
+	backoff := s.Retry.Backoff
+	for i := 1; ; i++ {
+		if i > 1 {
+			f.path = base + "#" + strconv.Itoa(i)
+		}
+		text, err := f.verb(s, i)
+		if err == nil || stopped(err) || i >= tries || !retryable(err) {
+			return text, err
+		}
+		if err := f.c.Sleep(f.path+".backoff", backoff); err != nil {
+			return "", err
+		}
+		backoff = min(2*backoff, max(s.Retry.Max, s.Retry.Backoff))
+	}
+}
+
+func retryable(err error) bool {
+	var inner *stepError
+	if errors.As(err, &inner) {
+		return false // a step inside had retries of its own
+	}
+	switch classOf(err) {
+	case classDrift, classGuard, classReload, classInvalid, classDenied:
+		return false
+	}
+	return true
+}
+
+// failed decides what a failing step means for the steps around it.
+func (f frame) failed(s plan.Step, err error) error {
+	if stopped(err) {
+		return err
+	}
+	var inner *stepError
+	if errors.As(err, &inner) {
+		if s.OnFail == "continue" {
+			return f.note(s, "done", "failed inside, the plan goes on: "+inner.err.Error())
+		}
+		_ = f.note(s, "failed", inner.Error())
+		return err
+	}
+	if s.OnFail == "continue" {
+		return f.note(s, "failed", err.Error()+" (the plan goes on)")
+	}
+	if nerr := f.note(s, "failed", err.Error()); nerr != nil {
+		return nerr
+	}
+	act := s.OnFail
+	if act == "" {
+		act = "rollback"
+	}
+	return &stepError{err, s.ID, f.path, act}
+}
+
+func (f frame) note(s plan.Step, status, text string) error {
+	return f.c.Do(f.path+"."+status, "step", journal.Step{ID: s.ID, Verb: s.Verb(), Status: status, Text: text}, nil)
+}
+
+// verb runs a step's one verb and says how it went, for people.
+func (f frame) verb(s plan.Step, attempt int) (string, error) {
+	switch {
+	case s.Set != nil:
+		return f.set(s)
+	case s.Ramp != nil:
+		return f.ramp(s)
+	case s.Drain != nil:
+		return f.drain(s)
+	case s.Wait != nil:
+		return f.wait(s)
+	case s.Run != nil:
+		return f.run(s, attempt)
+	case s.Approve != nil:
+		return f.approve(s)
+	case s.Steps != nil:
+		return "", f.steps(s.Steps)
+	case s.Parallel != nil:
+		return "", f.parallel(s.Parallel.Steps, s.Parallel.Limit)
+	case s.Each != nil:
+		return f.each(*s.Each)
+	}
+	return f.gates("gate", s.Gate, s.Timeout)
+}
+
+// branch is a frame for one of several branches: it collects for itself.
+func (f frame) branch(c Context, path string) (frame, *[]journal.Effect) {
+	effects := new([]journal.Effect)
+	f.c, f.path, f.effects = c, path, effects
+	f.outputs = maps.Clone(f.outputs)
+	committed := false
+	f.committed = &committed
+	return f, effects
+}
+
+// join takes over what the branches did, in the order of the plan.
+func (f frame) join(branches []frame) {
+	for _, b := range branches {
+		if b.effects == nil {
+			continue // never began
+		}
+		*f.effects = append(*f.effects, *b.effects...)
+		maps.Copy(f.outputs, b.outputs)
+		*f.committed = *f.committed || *b.committed
+	}
+}
+
+func (f frame) parallel(steps []plan.Step, limit int) error {
+	branches := make([]frame, len(steps))
+	err := f.c.Parallel(f.path, len(steps), limit, func(c Context, i int) error {
+		branches[i], _ = f.branch(c, f.path)
+		return branches[i].steps(steps[i : i+1])
+	})
+	f.join(branches)
+	return err
+}
+
+func (f frame) each(e plan.Each) (string, error) {
+	g, err := f.p.group(e.Group)
+	if err != nil {
+		return "", fail(classInvalid, "%v", err)
+	}
+	members := g.on(e.On)
+	branches := make([]frame, len(members))
+	err = f.c.Parallel(f.path, len(members), max(1, e.Limit), func(c Context, i int) error {
+		b, _ := f.branch(c, f.path+"["+members[i].Name+"]")
+		b.member = &members[i]
+		branches[i] = b
+		return b.steps(e.Do)
+	})
+	f.join(branches)
+	return fmt.Sprintf("%d members", len(members)), err
+}
+
+// on limits a group to some of its targets.
+func (g Group) on(targets []string) []Member {
+	if len(targets) == 0 {
+		return g.Members
+	}
+	var members []Member
+	for _, m := range g.Members {
+		objects := map[string][]string{}
+		for _, t := range targets {
+			if ids, ok := m.Objects[t]; ok {
+				objects[t] = ids
+			}
+		}
+		if len(objects) > 0 {
+			m.Objects = objects
+			members = append(members, m)
+		}
+	}
+	return members
+}
+
+func (f frame) scope(attempt int) plan.Scope {
+	return f.p.scope(f.member, f.outputs, f.runID, attempt)
+}
+
+// clock fixes a moment in the future, once.
+func (f frame) clock(name string, after time.Duration) (time.Time, error) {
+	var until journal.Until
+	if err := f.c.Do(f.path+"."+name, "clock", clockIn{after.String()}, &until); err != nil {
+		return time.Time{}, err
+	}
+	return until.Until, nil
+}
+
+type clockIn struct {
+	After string `json:"after"`
+}
+
+// until is the deadline of an activity: of the steps around it or its own.
+func (f frame) until(name string, own time.Duration) (time.Time, error) {
+	d, err := f.clock(name+".deadline", own)
+	return earlier(f.deadline, d), err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+func isContainer(s plan.Step) bool { return s.Steps != nil || s.Parallel != nil || s.Each != nil }
+
+// timeout is a step's own, or the plan's default.
+func (f frame) timeout(s plan.Step) time.Duration {
+	if s.Timeout > 0 {
+		return s.Timeout
+	}
+	if f.p.Plan.Defaults.Timeout > 0 {
+		return f.p.Plan.Defaults.Timeout
+	}
+	return 10 * time.Minute
+}
+
+func (f frame) approve(s plan.Step) (string, error) {
+	msg, err := f.p.Plan.Text(s.Approve.Message, f.scope(1))
+	if err != nil {
+		return "", fail(classInvalid, "message: %v", err)
+	}
+	d := s.Approve.Timeout
+	if d == 0 {
+		d = f.timeout(s)
+	}
+	raw, err := f.c.Await(f.path+".answer", msg, d)
+	if err != nil {
+		return "", err
+	}
+	var sig journal.Signal
+	if err := json.Unmarshal(raw, &sig); err != nil {
+		return "", fail(classInvalid, "answer: %v", err)
+	}
+	if !sig.Approved {
+		return "", fail(classDenied, "denied by %s%s", sig.By, reason(sig.Reason))
+	}
+	return "approved by " + sig.By + reason(sig.Reason), nil
+}
+
+func reason(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ": " + s
+}
+
+func (f frame) run(s plan.Step, attempt int) (string, error) {
+	timeout := f.timeout(s)
+	cmd, err := f.command(*s.Run, attempt)
+	if err != nil {
+		return "", err
+	}
+	if s.Undo != nil {
+		undo, err := f.command(*s.Undo, 1)
+		if err != nil {
+			return "", fmt.Errorf("undo: %w", err)
+		}
+		undo.Timeout = timeout.String()
+		if s.Undo.Timeout > 0 {
+			undo.Timeout = s.Undo.Timeout.String()
+		}
+		undo.Env["FLIP_STEP"] = s.ID
+		cmd.Undo = &undo
+	}
+	cmd.Env["FLIP_STEP"] = s.ID
+	if s.Run.Timeout > 0 {
+		timeout = s.Run.Timeout
+	}
+	if cmd.Deadline, err = f.until("run", timeout); err != nil {
+		return "", err
+	}
+	cmd.Log = "logs/" + strings.Trim(strings.NewReplacer("/", "_", "[", "_", "]", "", ":", "_", "#", "_").Replace(strings.TrimPrefix(f.path, "/steps")), "_") + ".log"
+	*f.effects = append(*f.effects, journal.Effect{Key: f.path + ".run", Kind: journal.ActivityRun, Command: cmd})
+	var exit journal.Exit
+	if err := f.c.Do(f.path+".run", "run", cmd, &exit); err != nil {
+		return "", err
+	}
+	if exit.Code != 0 {
+		e := fail("", "command exited with %d", exit.Code)
+		if tail := lastLine(exit.Output); tail != "" {
+			e.Text += ": " + tail
+		}
+		e.Hints = []string{"flip logs " + f.runID + " " + s.ID}
+		return "", e
+	}
+	f.outputs[s.ID] = exit.Outputs
+	return "", nil
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
+}
+
+// command fills in a command's templates.
+func (f frame) command(c plan.Command, attempt int) (journal.Command, error) {
+	scope := f.scope(attempt)
+	out := journal.Command{Env: map[string]string{"FLIP_RUN_ID": f.runID, "FLIP_ATTEMPT": strconv.Itoa(attempt)}, Attempt: attempt}
+	text := func(what, s string) (string, error) {
+		v, err := f.p.Plan.Text(s, scope)
+		if err != nil {
+			return "", hint.Wrap(fail(classInvalid, "%s: %v", what, err), "the expression is at %s", c.Pos)
+		}
+		return v, nil
+	}
+	var err error
+	if out.Shell, err = text("command", c.Shell); err != nil {
+		return out, err
+	}
+	if out.Dir, err = text("dir", c.Dir); err != nil {
+		return out, err
+	}
+	if out.Argv, err = f.p.Plan.Args(c.Argv, scope); err != nil {
+		return out, fail(classInvalid, "argument: %v", err)
+	}
+	for k, v := range c.Env {
+		if out.Env[k], err = text("env "+k, v); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,422 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/gate"
+	"github.com/flip-cli/flip/pkg/hint"
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/plan"
+)
+
+// Runner drives runs on this machine: it holds the locks, writes the journal
+// and decides what a run's end is.
+type Runner struct {
+	World
+	Store   *journal.FileStore
+	Locks   *journal.Locks
+	Version string
+	Who     string
+	GateEnv gate.Env
+}
+
+// Options say how a run is driven.
+type Options struct {
+	// Soft ends at the operator's first stop, Hard at the second.
+	Soft, Hard context.Context
+	// RollbackOnStop goes back after a first stop instead of pausing.
+	RollbackOnStop bool
+	NoRollback     bool
+	OnDrift        OnDrift
+	Detach         time.Duration // leave waits that are longer than this
+	LockWait       time.Duration
+	Live           string
+	// Started hears of the run's id as soon as there is one.
+	Started func(id, dir string)
+}
+
+// The files beside a journal.
+const (
+	planFile = "plan.yaml"
+	varsFile = "vars.yaml"
+	lockFile = "plan.lock.json"
+)
+
+// saved is the resolved plan: all that a later process needs.
+type saved struct {
+	File string `json:"file"`
+	Pins Pins   `json:"pins"`
+}
+
+// session is one process driving one run.
+type session struct {
+	r       *Runner
+	o       Options
+	prog    *Program
+	log     journal.Log
+	held    *journal.Held
+	ctx     *local
+	stop    context.CancelFunc // of the inbox
+	asked   chan journal.Message
+	soft    context.Context
+	unclean bool
+}
+
+// Start begins a run of the program. The locks are taken first, then the live
+// systems are read: nobody can move them in between.
+func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.End, error) {
+	id := r.Store.NewID()
+	held, err := r.Locks.Acquire(ctx, scopesOf(prog), r.holder(id, prog.Plan.Name), journal.LockOptions{Wait: o.LockWait, MaxInFlight: longestCall(prog)})
+	if err != nil {
+		return journal.End{}, err
+	}
+	bound, err := Bind(ctx, prog, o.Live)
+	if err == nil {
+		err = refuse(ctx, bound)
+	}
+	var log journal.Log
+	if err == nil {
+		log, err = r.create(ctx, id, bound)
+	}
+	if err != nil {
+		return journal.End{}, errors.Join(err, held.Release())
+	}
+	s := r.session(prog, log, held, o, journal.Status{})
+	defer s.close()
+	if o.Started != nil {
+		o.Started(id, log.Dir())
+	}
+	meta := journal.Meta{
+		Plan: prog.Plan.Name, File: prog.Plan.File, Description: prog.Plan.Description, Hash: hashOf(prog.Plan.Source),
+		Flip: r.Version, Interpreter: InterpreterVersion, Live: prog.Pins.Live, Idle: prog.Pins.Idle,
+		Scopes: scopesOf(prog), Started: time.Now().UTC(),
+	}
+	for _, t := range prog.Plan.Targets {
+		meta.Targets = append(meta.Targets, t.Name)
+	}
+	if err := s.begin("run", journal.Record{Type: journal.TypeRun, Data: journal.Encode(meta)}); err != nil {
+		return journal.End{}, err
+	}
+	return s.forward()
+}
+
+// refuse runs the plan on copies first: what is certain to fail is refused
+// before anything is changed.
+func refuse(ctx context.Context, b *Bound) error {
+	p := NewPreview(ctx, b)
+	switch classOf(p.Err) {
+	case classGuard, classInvalid:
+		return &PreconditionError{Err: hint.Wrap(p.Err, "nothing was changed; see flip plan")}
+	}
+	return nil
+}
+
+func (r *Runner) create(ctx context.Context, id string, b *Bound) (journal.Log, error) {
+	pins, err := json.Marshal(saved{File: b.Plan.File, Pins: b.Pins})
+	if err != nil {
+		return nil, err
+	}
+	vars, err := json.Marshal(varTexts(b.Plan.Vars)) // JSON is YAML
+	if err != nil {
+		return nil, err
+	}
+	return r.Store.Create(ctx, id, map[string][]byte{planFile: b.Plan.Source, varsFile: vars, lockFile: pins})
+}
+
+// varTexts are variables as a variable file holds them.
+func varTexts(vars map[string]any) map[string]any {
+	out := maps.Clone(vars)
+	for name, v := range vars {
+		if d, ok := v.(time.Duration); ok {
+			out[name] = d.String()
+		}
+	}
+	return out
+}
+
+func hashOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+func (r *Runner) holder(run, plan string) journal.LockInfo {
+	return journal.LockInfo{Run: run, Plan: plan, Who: r.Who}
+}
+
+// scopesOf are what the program may change.
+func scopesOf(p *Program) []string {
+	var scopes []string
+	for _, t := range p.Plan.Targets {
+		if sc, ok := driver.As[driver.Scoper](p.Targets[t.Name]); ok {
+			scopes = append(scopes, sc.Scopes()...)
+		} else {
+			scopes = append(scopes, t.Driver+"://"+t.Name)
+		}
+	}
+	slices.Sort(scopes)
+	return slices.Compact(scopes)
+}
+
+// longestCall is how long any call of the program may still take effect after
+// its sender died.
+func longestCall(p *Program) time.Duration {
+	longest := time.Duration(0)
+	for _, d := range p.Targets {
+		longest = max(longest, maxInFlight(d))
+	}
+	return longest
+}
+
+// Reload reads a run's own copy of its plan, with the objects that were pinned
+// when it began.
+func (r *Runner) Reload(ctx context.Context, dir string) (*Program, error) {
+	source, err := os.ReadFile(filepath.Join(dir, planFile))
+	if err != nil {
+		return nil, fmt.Errorf("the run's plan: %w", err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, fmt.Errorf("the run's plan: %w", err)
+	}
+	var sv saved
+	if err := json.Unmarshal(raw, &sv); err != nil {
+		return nil, fmt.Errorf("the run's plan: %s: %w", lockFile, err)
+	}
+	p, err := plan.Load(source, plan.Options{File: sv.File, VarFiles: []string{filepath.Join(dir, varsFile)}})
+	if err != nil {
+		return nil, fmt.Errorf("the run's plan: %w", err)
+	}
+	prog, err := Open(ctx, p, r.World)
+	if err != nil {
+		return nil, err
+	}
+	prog.Pins = sv.Pins
+	return prog, nil
+}
+
+// session prepares to drive a run from what its records say.
+func (r *Runner) session(prog *Program, log journal.Log, held *journal.Held, o Options, st journal.Status) *session {
+	s := &session{r: r, o: o, prog: prog, log: log, held: held, asked: make(chan journal.Message, 1)}
+	exec := &Executor{
+		Program: prog, Gates: r.Gates, GateEnv: r.GateEnv, Secrets: r.Secrets, Log: r.Log, Dir: log.Dir(),
+		Look: func(key string, d journal.LookData) {
+			log.Look(journal.Record{Type: journal.TypeLook, Time: time.Now().UTC(), Key: key, Data: journal.Encode(d)})
+		},
+		Lease: held.Valid,
+	}
+	soft, stop := context.WithCancel(o.Soft)
+	s.soft, s.stop = soft, stop
+	sh := &shared{
+		exec: exec, log: log, hard: o.Hard, soft: soft, detach: o.Detach,
+		results: st.Results, sleeps: st.Sleeps, steps: map[string]stepMark{},
+	}
+	if sh.results == nil {
+		sh.results, sh.sleeps = map[string]journal.Result{}, map[string]time.Time{}
+	}
+	for _, step := range st.Steps {
+		sh.steps[step.Key] = stepMark{step.Status, step.Began}
+	}
+	exec.Uncertain = func() {
+		sh.mu.Lock()
+		sh.uncertain = true
+		sh.mu.Unlock()
+	}
+	s.ctx = &local{sh, context.Background()}
+	return s
+}
+
+// begin writes that this process drives the run from now on, and listens to
+// what others ask of it.
+func (s *session) begin(verb string, first ...journal.Record) error {
+	host, _ := os.Hostname()
+	h := journal.Holder{Who: s.r.Who, Host: host, PID: os.Getpid(), Since: time.Now().UTC(), Verb: verb}
+	for _, rec := range append(first, journal.Record{Type: journal.TypeTakeover, Data: journal.Encode(h)}) {
+		if err := s.ctx.append(rec); err != nil {
+			return errors.Join(err, s.held.Detach())
+		}
+	}
+	go s.listen()
+	return nil
+}
+
+// listenEvery is how often the inbox is looked at.
+const listenEvery = 200 * time.Millisecond
+
+// listen takes what other processes ask: approvals are kept for whoever waits
+// for them, a stop or a rollback ends the soft context.
+func (s *session) listen() {
+	t := time.NewTicker(listenEvery)
+	defer t.Stop()
+	for {
+		messages, err := journal.Poll(s.log.Dir())
+		if err != nil {
+			s.r.Log.Warn("inbox", "error", err)
+		}
+		s.ctx.mu.Lock()
+		s.ctx.inboxed = messages
+		s.ctx.mu.Unlock()
+		for _, m := range messages {
+			if m.Kind != journal.AskStop && m.Kind != journal.AskRollback {
+				continue
+			}
+			select {
+			case s.asked <- m:
+			default:
+			}
+			if err := journal.Consume(s.log.Dir(), m.Name); err != nil {
+				s.r.Log.Warn("inbox", "error", err)
+			}
+			s.stop()
+		}
+		select {
+		case <-s.soft.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func (s *session) close() {
+	s.stop()
+	s.held.Abandon()
+	if err := s.log.Close(); err != nil {
+		s.r.Log.Warn("close journal", "error", err)
+	}
+}
+
+// forward runs the plan and decides what its end means.
+func (s *session) forward() (journal.End, error) {
+	res := Run(s.ctx, s.prog, s.log.ID())
+	switch {
+	case res.Err == nil:
+		changed := len(s.changed())
+		return s.end(journal.End{Outcome: journal.OutcomeDone, Changed: changed}, nil)
+	case fatal(res.Err):
+		return journal.End{}, res.Err
+	case errors.Is(res.Err, ErrDetached):
+		return s.pause(journal.End{Outcome: journal.OutcomeWaiting, Step: s.step(), Reason: "the wait is longer than this process stays"})
+	case errors.Is(res.Err, ErrInterrupted):
+		return s.interrupted()
+	}
+	reason := reasonOf(res.Err)
+	if !s.touched() {
+		return s.end(journal.End{Outcome: journal.OutcomeFailed, Step: res.Step, Reason: reason}, nil)
+	}
+	if res.Pause || s.o.NoRollback {
+		return s.pause(journal.End{Outcome: journal.OutcomePaused, Step: res.Step, Key: res.Path, Reason: reason, Changed: len(s.changed())})
+	}
+	return s.back(journal.Rollback{Reason: reason, Step: res.Step})
+}
+
+// interrupted is what a first stop means.
+func (s *session) interrupted() (journal.End, error) {
+	reason, back := "the operator asked to stop", s.o.RollbackOnStop
+	select {
+	case m := <-s.asked:
+		reason = fmt.Sprintf("%s asked to %s", m.By, m.Kind) + reasonText(m.Reason)
+		back = back || m.Kind == journal.AskRollback
+	default:
+	}
+	if back && s.touched() {
+		return s.back(journal.Rollback{Reason: reason, Step: s.step()})
+	}
+	return s.pause(journal.End{Outcome: journal.OutcomeInterrupted, Step: s.step(), Reason: reason, Changed: len(s.changed())})
+}
+
+func reasonText(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ": " + s
+}
+
+// reasonOf is an error without the step's name, which is told beside it.
+func reasonOf(err error) string {
+	var se *stepError
+	if errors.As(err, &se) {
+		return se.err.Error()
+	}
+	return err.Error()
+}
+
+// status folds the journal as it is now.
+func (s *session) status() journal.Status {
+	st, err := journal.Fold(s.log.Records())
+	if err != nil {
+		s.r.Log.Error("fold", "error", err)
+	}
+	return st
+}
+
+func (s *session) step() string { return s.status().Step }
+
+func (s *session) changed() []string {
+	var keys []string
+	for _, k := range s.status().Changed() {
+		keys = append(keys, k.Object+" "+k.Attribute)
+	}
+	return keys
+}
+
+// touched reports whether the run may have changed anything at all.
+func (s *session) touched() bool {
+	return slices.ContainsFunc(s.status().Effects, func(e journal.Effect) bool { return e.Kind != journal.ActivityRestore })
+}
+
+// back goes the way back. Nothing but a hard stop ends it.
+func (s *session) back(rb journal.Rollback) (journal.End, error) {
+	st := s.status()
+	rb.Attempt = len(st.Rollbacks) + 1
+	rb.OnDrift = string(orElse(s.o.OnDrift, DriftSkip))
+	rb.Unclean = s.unclean || s.ctx.uncertain
+	if err := s.ctx.append(journal.Record{Type: journal.TypeRollback, Data: journal.Encode(rb)}); err != nil {
+		return journal.End{}, err
+	}
+	s.ctx.soft = context.Background()
+	report := Undo(s.ctx, s.prog, st.Effects, UndoOptions{
+		Attempt: rb.Attempt, OnDrift: OnDrift(rb.OnDrift), Sweep: rb.Unclean, Quiet: longestCall(s.prog),
+		Done: undone(s.log.Records(), rb.Attempt),
+	})
+	if fatal(report.Err) {
+		return journal.End{}, report.Err
+	}
+	end := journal.End{Outcome: journal.OutcomeRolledBack, Step: rb.Step, Reason: rb.Reason, Drift: report.Drift, Changed: report.Changed, Restored: report.Restored}
+	if report.Err != nil || len(report.Drift) > 0 {
+		end.Outcome = journal.OutcomeIncomplete
+		if report.Err != nil {
+			end.Reason = report.Err.Error() + " (going back because " + rb.Reason + ")"
+		}
+	}
+	return s.end(end, report.Err)
+}
+
+// end writes the terminal record and frees the locks. A rollback that needs a
+// person keeps them: nobody else should start on top of it.
+func (s *session) end(e journal.End, _ error) (journal.End, error) {
+	if err := s.ctx.append(journal.Record{Type: journal.TypeEnd, Data: journal.Encode(e)}); err != nil {
+		return e, err
+	}
+	if e.Outcome == journal.OutcomeIncomplete {
+		return e, s.held.Detach()
+	}
+	return e, s.held.Release()
+}
+
+// pause writes where the run stands; its locks stay with it.
+func (s *session) pause(e journal.End) (journal.End, error) {
+	if err := s.ctx.append(journal.Record{Type: journal.TypePause, Data: journal.Encode(e)}); err != nil {
+		return e, err
+	}
+	return e, s.held.Detach()
+}

@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/state"
+)
+
+// OnDrift says what happens to a value that somebody else wrote.
+type OnDrift string
+
+// What to do about drift on the way back.
+const (
+	DriftSkip  OnDrift = "skip"  // leave it, go on with the rest
+	DriftStop  OnDrift = "stop"  // leave it and everything that is not yet undone
+	DriftForce OnDrift = "force" // overwrite it
+)
+
+// UndoOptions say how a way back is gone.
+type UndoOptions struct {
+	Attempt int
+	OnDrift OnDrift
+	// Quiet is waited before a last sweep, 0 for no sweep: after an unclean
+	// death a write of the dead process may still land (three-way comparison
+	// then finds it among the run's own values).
+	Quiet time.Duration
+	Sweep bool
+	// Done are the restores and commands that an earlier attempt finished.
+	Done Undone
+}
+
+// Undone is what earlier attempts have put back: keys of segments, and
+// numbers of commands.
+type Undone struct {
+	Keys     map[int]map[state.Key]bool
+	Commands map[int]bool
+}
+
+// UndoReport is how it went.
+type UndoReport struct {
+	Changed  int // attributes that the run ever meant to change
+	Restored int // of them, those that read as before the run
+	Drift    []journal.Drift
+	// Err stopped the way back before its end.
+	Err error
+}
+
+// segment is a stretch of changes between two commands; their undo is one
+// pass, back to what the stretch began with.
+type segment struct {
+	before  map[state.Key]state.Value
+	command *journal.Command
+}
+
+// segments cuts effects into stretches, the last first. A command without an
+// undo does not cut.
+func segments(effects []journal.Effect) []segment {
+	var segs []segment
+	cur := segment{before: map[state.Key]state.Value{}}
+	for _, e := range slices.Backward(effects) {
+		if e.Rollback > 0 {
+			continue
+		}
+		if e.Kind == journal.ActivityRun {
+			if e.Command.Undo == nil {
+				continue
+			}
+			segs = append(segs, cur, segment{command: e.Command.Undo})
+			cur = segment{before: map[state.Key]state.Value{}}
+			continue
+		}
+		for _, c := range e.Changes {
+			cur.before[c.Key()] = c.From
+		}
+	}
+	segs = append(segs, cur)
+	return slices.DeleteFunc(segs, func(s segment) bool { return s.command == nil && len(s.before) == 0 })
+}
+
+// forward are the effects that a way back is about.
+func forward(effects []journal.Effect) []journal.Effect {
+	return slices.DeleteFunc(slices.Clone(effects), func(e journal.Effect) bool { return e.Rollback > 0 || e.Kind == journal.ActivityRestore })
+}
+
+// intended are all values that the run ever meant an attribute to have, with
+// those that the system shows on the way.
+func (p *Program) intended(effects []journal.Effect) map[state.Key][]state.Value {
+	ours := map[state.Key][]state.Value{}
+	add := func(k state.Key, v state.Value) {
+		if !slices.Contains(ours[k], v) {
+			ours[k] = append(ours[k], v)
+		}
+	}
+	for _, e := range forward(effects) {
+		for _, c := range e.Changes {
+			add(c.Key(), c.To)
+			attr, _ := p.kindOf(c.Target, c.Object).Attribute(c.Attribute)
+			if attr.Via != nil {
+				for _, v := range append(attr.Via(c.From, c.To), attr.Via(c.To, c.From)...) {
+					add(c.Key(), v)
+				}
+			}
+		}
+	}
+	return ours
+}
+
+// undo is the state of one way back.
+type undo struct {
+	c      Context
+	p      *Program
+	o      UndoOptions
+	path   string
+	ours   map[state.Key][]state.Value
+	drift  map[state.Key]journal.Drift
+	unread bool
+}
+
+// Undo puts back what effects changed, in reverse: capacity first, three-way,
+// and only that. It runs on a Context that an operator's first stop does not
+// end.
+func Undo(c Context, p *Program, effects []journal.Effect, o UndoOptions) UndoReport {
+	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}}
+	first := map[state.Key]state.Value{}
+	for _, e := range slices.Backward(forward(effects)) {
+		for _, ch := range e.Changes {
+			first[ch.Key()] = ch.From
+		}
+	}
+	err := u.all(segments(effects), first)
+	r := UndoReport{Changed: len(first), Err: err}
+	keys := slices.SortedFunc(maps.Keys(u.drift), state.Key.Compare)
+	for _, k := range keys {
+		r.Drift = append(r.Drift, u.drift[k])
+	}
+	if err == nil {
+		r.Restored = r.Changed - len(r.Drift)
+	}
+	return r
+}
+
+var errDriftStop = errors.New("stopped at the first value that somebody else changed")
+
+func (u *undo) all(segs []segment, first map[state.Key]state.Value) error {
+	for i, s := range segs {
+		if err := u.segment(i, s); err != nil {
+			return err
+		}
+		if u.o.OnDrift == DriftStop && len(u.drift) > 0 {
+			return errDriftStop
+		}
+	}
+	if !u.o.Sweep && !u.unread {
+		return nil
+	}
+	if u.o.Sweep && u.o.Quiet > 0 {
+		if err := u.c.Sleep(u.path+"/quiet", u.o.Quiet); err != nil {
+			return err
+		}
+	}
+	// The last look at everything decides: what it cannot read or explain is
+	// what remains.
+	u.drift = map[state.Key]journal.Drift{}
+	return u.pass("/sweep", -1, "sweep", first)
+}
+
+func (u *undo) segment(i int, s segment) error {
+	name := "/" + strconv.Itoa(i)
+	if s.command != nil {
+		if u.o.Done.Commands[i] {
+			return nil
+		}
+		cmd := *s.command
+		if d, err := time.ParseDuration(cmd.Timeout); err == nil {
+			var until journal.Until
+			if err := u.c.Do(u.path+name+".deadline", "clock", clockIn{d.String()}, &until); err != nil {
+				return err
+			}
+			cmd.Deadline = until.Until
+		}
+		cmd.Log = fmt.Sprintf("logs/undo-%d-%d.log", u.o.Attempt, i)
+		var exit journal.Exit
+		if err := u.c.Do(u.path+name+".run", "run", cmd, &exit); err != nil {
+			return fmt.Errorf("undo of step %q: %w", cmd.Env["FLIP_STEP"], err)
+		}
+		if exit.Code != 0 {
+			return fmt.Errorf("undo of step %q: command exited with %d: %s", cmd.Env["FLIP_STEP"], exit.Code, lastLine(exit.Output))
+		}
+		return nil
+	}
+	before := maps.Clone(s.before)
+	maps.DeleteFunc(before, func(k state.Key, _ state.Value) bool { return u.o.Done.Keys[i][k] })
+	if err := u.pass(name, i, "raise", before); err != nil {
+		return err
+	}
+	return u.pass(name, i, "lower", before)
+}
+
+// undoTimeout bounds one restore: raising waits for members to be healthy, a
+// sweep waits for nodes that do not answer.
+const undoTimeout = 2 * time.Minute
+
+// pass restores values on every target; an error stops the way back, because
+// taking capacity away before it is back elsewhere loses requests.
+func (u *undo) pass(name string, segment int, phase string, before map[state.Key]state.Value) error {
+	items := map[string][]journal.Before{}
+	for _, k := range slices.SortedFunc(maps.Keys(before), state.Key.Compare) {
+		items[k.Target] = append(items[k.Target], journal.Before{Object: k.Object, Attribute: k.Attribute, Before: before[k], Ours: u.ours[k]})
+	}
+	for _, target := range slices.Sorted(maps.Keys(items)) {
+		key := u.path + name + "." + target + "." + phase
+		var until journal.Until
+		if err := u.c.Do(key+".deadline", "clock", clockIn{undoTimeout.String()}, &until); err != nil {
+			return err
+		}
+		in := journal.Restore{
+			Target: target, Segment: segment, Items: items[target], Phase: phase,
+			Force: u.o.OnDrift == DriftForce, Until: until.Until,
+		}
+		var out journal.Restored
+		if err := u.c.Do(key, "restore", in, &out); err != nil {
+			return err
+		}
+		if phase == "raise" {
+			continue // what it left alone is judged again when lowering
+		}
+		for _, d := range out.Drift {
+			u.drift[d.Key] = d
+			u.unread = u.unread || d.Unreadable != ""
+		}
+	}
+	return nil
+}
+
+// undone tells what earlier attempts finished, from their records.
+func undone(records []journal.Record, attempt int) Undone {
+	done := Undone{map[int]map[state.Key]bool{}, map[int]bool{}}
+	intents := map[string]journal.Record{}
+	for _, r := range records {
+		if r.Type == journal.TypeIntent {
+			intents[r.Key] = r
+			continue
+		}
+		var n, seg int
+		if r.Type != journal.TypeDone || (r.Activity != "restore" && r.Activity != "run") {
+			continue
+		}
+		if c, _ := fmt.Sscanf(r.Key, "/undo/%d/%d.", &n, &seg); c != 2 || n >= attempt {
+			continue
+		}
+		if r.Activity == "run" {
+			if exit, err := journal.Decode[journal.Exit](r); err == nil && exit.Code == 0 {
+				done.Commands[seg] = true
+			}
+			continue
+		}
+		in, err := journal.Decode[journal.Restore](intents[r.Key])
+		out, err2 := journal.Decode[journal.Restored](r)
+		if err != nil || err2 != nil || in.Phase != "lower" {
+			continue
+		}
+		if done.Keys[seg] == nil {
+			done.Keys[seg] = map[state.Key]bool{}
+		}
+		for _, item := range in.Items {
+			k := state.Key{Target: in.Target, Object: item.Object, Attribute: item.Attribute}
+			done.Keys[seg][k] = !slices.ContainsFunc(out.Drift, func(d journal.Drift) bool { return d.Key == k })
+		}
+	}
+	return done
+}

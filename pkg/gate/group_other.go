@@ -1,0 +1,9 @@
+//go:build !unix
+
+package gate
+
+import "os/exec"
+
+// ownGroup does nothing where there are no process groups: the command alone
+// is killed.
+func ownGroup(*exec.Cmd) {}

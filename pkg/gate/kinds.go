@@ -1,0 +1,6 @@
+package gate
+
+// Kinds are the built-in kinds of gates.
+func Kinds() *Registry {
+	return NewRegistry(Command(), HAProxy(), HTTP(), Prometheus(), TCP())
+}
