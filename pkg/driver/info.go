@@ -116,26 +116,30 @@ func (a Attribute) Check(v state.Value) error {
 	return nil
 }
 
-// Canonical returns v as a driver reads it, so that what was set and what is
-// read compare equal: a single value is a list of one, the text "100" of a
-// template is the number 100. Then it checks.
-func (a Attribute) Canonical(v state.Value) (state.Value, error) {
-	text := strings.TrimSpace(v.Text())
+// Convert turns what a plan says into a value of a as drivers read it, and
+// checks it: a number where text is wanted is its digits, a single item where
+// a list is wanted is a list of one, the text "100" of a template is a number.
+func (a Attribute) Convert(raw any) (state.Value, error) {
+	v, err := state.Of(raw)
+	if err != nil {
+		return state.Absent, fmt.Errorf("%s: %w", a.Name, err)
+	}
+	isList := strings.HasPrefix(string(v), "[")
 	switch {
 	case !v.Present():
 	case a.Type == TypeList:
 		v = state.List(v.List())
-	case strings.HasPrefix(string(v), "["):
+	case isList:
+	case a.Type == TypeText, a.Type == TypeEnum:
+		v = state.Text(v.Text())
 	case a.Type == TypeInt, a.Type == TypeNumber:
-		if f, err := strconv.ParseFloat(text, 64); err == nil && state.Float(f).Present() {
+		if f, err := strconv.ParseFloat(v.Text(), 64); err == nil && state.Float(f).Present() {
 			v = state.Float(f)
 		}
 	case a.Type == TypeBool:
-		if text == "true" || text == "false" {
-			v = state.Value(text)
+		if t := v.Text(); t == "true" || t == "false" {
+			v = state.Value(t)
 		}
-	case a.Type == TypeText, a.Type == TypeEnum:
-		v = state.Text(v.Text())
 	}
 	return v, a.Check(v)
 }
@@ -244,32 +248,4 @@ func (r *Registry) All() []Factory {
 	}
 	slices.SortFunc(all, func(a, b Factory) int { return strings.Compare(a.Name, b.Name) })
 	return all
-}
-
-// Convert turns what a plan says into a value of a and checks it: a number
-// where text is wanted is its digits, a single item where a list is wanted is
-// a list of one.
-func (a Attribute) Convert(raw any) (state.Value, error) {
-	v, err := state.Of(raw)
-	if err != nil {
-		return state.Absent, fmt.Errorf("%s: %w", a.Name, err)
-	}
-	switch a.Type {
-	case TypeText, TypeEnum:
-		if !strings.HasPrefix(string(v), "[") {
-			v = state.Text(v.Text())
-		}
-	case TypeList:
-		v = state.List(v.List())
-	case TypeInt, TypeNumber:
-		// A template yields text: "${{ vars.weight }}".
-		if f, err := strconv.ParseFloat(v.Text(), 64); err == nil {
-			v = state.Float(f)
-		}
-	case TypeBool:
-		if t := v.Text(); t == "true" || t == "false" {
-			v = state.Value(t)
-		}
-	}
-	return v, a.Check(v)
 }

@@ -96,9 +96,9 @@ func (c condition) complaint(text []byte, env func(parsed any) any) string {
 	}
 	switch ok, err := c.holds(env(parsed)); {
 	case err != nil && parsed == nil:
-		return fmt.Sprintf("the answer is not JSON; pass: %v", err)
+		return fmt.Sprintf("not %s: the answer is not JSON", c.source)
 	case err != nil:
-		return fmt.Sprintf("pass: %v", err)
+		return fmt.Sprintf("not %s: %v", c.source, err)
 	case !ok:
 		return "not " + c.source
 	}

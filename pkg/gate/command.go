@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -97,8 +96,8 @@ type commandGate struct {
 // LookLimit leaves room for the gate's own timeout.
 func (g *commandGate) LookLimit() time.Duration { return g.Timeout + grace }
 
-// Check runs the program once. When it returns, the program's process group is
-// gone or the program ended by itself.
+// Check runs the program once. A program that is cut off, or leaves its output
+// open, does not outlive the look, nor does its process group.
 func (g *commandGate) Check(ctx context.Context) (Result, error) {
 	res, err := g.look(ctx)
 	return g.env.clean(res, err)
@@ -132,6 +131,7 @@ func (g *commandGate) look(ctx context.Context) (Result, error) {
 	case timed.Err() != nil && err != nil:
 		return Result{Detail: "no end within " + brief(g.Timeout) + stderr.lastLine()}, nil
 	case errors.Is(err, exec.ErrWaitDelay):
+		_ = killGroup(cmd) // it may have left the group: then nothing is there
 		return Result{}, hint.Wrap(errors.New("the command ended, but a process it left behind keeps its output open"),
 			"redirect the output of what runs in the background")
 	}
@@ -153,9 +153,9 @@ func (g *commandGate) judge(err error, cmd *exec.Cmd, stdout *head, stderr *tail
 	if code != g.Exit {
 		return Result{Detail: exit + stderr.lastLine()}, nil
 	}
-	complaint := jsonRules(g.JSON).complaint(stdout.Bytes())
+	complaint := jsonRules(g.JSON).complaint(stdout.buf)
 	if complaint == "" && g.pass.given() {
-		complaint = g.pass.complaint(stdout.Bytes(), func(parsed any) any { return output{parsed, stdout.String()} })
+		complaint = g.pass.complaint(stdout.buf, func(parsed any) any { return output{parsed, string(stdout.buf)} })
 	}
 	if complaint != "" {
 		return no("%s, %s", exit, complaint), nil
@@ -163,14 +163,15 @@ func (g *commandGate) judge(err error, cmd *exec.Cmd, stdout *head, stderr *tail
 	return yes("%s", exit), nil
 }
 
-// head keeps the beginning of what is written.
+// head keeps the beginning of what is written. It embeds no buffer: one that
+// can read by itself would be copied into without a bound.
 type head struct {
-	bytes.Buffer
+	buf  []byte
 	most int
 }
 
 func (h *head) Write(p []byte) (int, error) {
-	h.Buffer.Write(p[:min(len(p), h.most-h.Len())])
+	h.buf = append(h.buf, p[:min(len(p), h.most-len(h.buf))]...)
 	return len(p), nil
 }
 

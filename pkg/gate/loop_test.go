@@ -249,6 +249,20 @@ func TestAWatchThatEndsWaitsForTheLookInTheAir(t *testing.T) {
 	})
 }
 
+func TestALookMayTakeAsLongAsItsGateIsConfigured(t *testing.T) {
+	const long = time.Minute
+	for _, g := range []Gate{
+		build(t, HTTP(), HTTPConfig{URL: "http://a", Timeout: long}, Env{}),
+		build(t, TCP(), TCPConfig{Address: "a:1", Timeout: long}, Env{}),
+		build(t, Command(), CommandConfig{Shell: "true", Timeout: long}, Env{}),
+		build(t, Prometheus(), PrometheusConfig{URL: "http://a", Query: "up", Pass: "value > 0", Timeout: long}, Env{}),
+	} {
+		if limit := newTrack(Named{Gate: g}).limit; limit <= long {
+			t.Errorf("%T: cut off after %s, before its own timeout of %s", g, limit, long)
+		}
+	}
+}
+
 // asleep is a clock whose wall time can be ahead of the time awake.
 func asleep(by *atomic.Int64) clock {
 	real := systemClock()

@@ -22,8 +22,6 @@ func (g *prometheusGate) judge(value model.Value) (Result, error) {
 	case model.Matrix:
 		return Result{}, hint.Wrap(errors.New("the query gives a range of values for each series, not one"),
 			"put a function around it, such as rate(...[1m]) or avg_over_time(...[1m])")
-	case *model.String:
-		return Result{}, hint.Wrap(errors.New("the query gives text, not a number"), "ask for a scalar or an instant vector")
 	}
 	return Result{}, errors.New("the server's answer holds no result")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/api"
@@ -163,6 +164,9 @@ func queryError(err error) error {
 	e, ok := errors.AsType[*promv1.Error](err)
 	if !ok {
 		return err
+	}
+	if e.Type == promv1.ErrBadResponse && strings.HasPrefix(e.Msg, "unexpected value type") {
+		return hint.Wrap(errors.New("the query gives text, not a number"), "ask for a scalar or an instant vector")
 	}
 	text := e.Msg
 	if e.Type == promv1.ErrServer && e.Detail != "" {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -17,6 +18,8 @@ import (
 	"github.com/flip-cli/flip/pkg/secret"
 	"github.com/google/go-cmp/cmp"
 )
+
+var update = flag.Bool("update", false, "write golden files")
 
 const id = "01K9Z3M8000000000000000000"
 
@@ -38,6 +41,11 @@ func TestAJournalIsTheseLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	const golden = "testdata/journal.jsonl"
+	if *update {
+		if err := os.WriteFile(golden, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	want, err := os.ReadFile(golden)
 	if err != nil {
 		t.Fatal(err)
@@ -59,14 +67,14 @@ func TestARunIsReadBackAsItWasWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if diff := cmp.Diff(want, again.Records()); diff != "" {
+	if diff := cmp.Diff(want, again.Records(), sameData); diff != "" {
 		t.Errorf("opened (-want +got):\n%s", diff)
 	}
 	v, err := s.View(t.Context(), l.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, v.Records()); diff != "" {
+	if diff := cmp.Diff(want, v.Records(), sameData); diff != "" {
 		t.Errorf("viewed (-want +got):\n%s", diff)
 	}
 }
@@ -372,7 +380,7 @@ func TestReadersSeeWholeRecordsInOrderWhileManyWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(l.Records(), v.Records()); diff != "" {
+	if diff := cmp.Diff(l.Records(), v.Records(), sameData); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
 	for n, seq := range heard {

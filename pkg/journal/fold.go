@@ -53,6 +53,9 @@ func (f *fold) add(r Record) error {
 		return nil
 	}
 	if f.s.Open || reopens(r.Type) || r.Type == TypeRun {
+		if f.paused {
+			f.s.Since = r.Time
+		}
 		f.s.Open, f.paused, f.s.Outcome = true, false, OutcomeRunning
 	}
 	return nil

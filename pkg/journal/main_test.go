@@ -2,7 +2,9 @@ package journal_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
 
@@ -188,3 +191,6 @@ func mentions(t *testing.T, what, text string, want ...string) {
 		}
 	}
 }
+
+// sameData compares data as bytes: cmp is slow on long slices.
+var sameData = cmp.Comparer(func(a, b json.RawMessage) bool { return bytes.Equal(a, b) })

@@ -50,7 +50,7 @@ func pidSpace() string {
 // Dead reports whether p is known to run no more. Only a process of self's
 // host and PID space can be known.
 func (p Process) Dead(self Process) bool {
-	if p.Host != self.Host || p.Space != self.Space || p.PID <= 0 {
+	if p == self || p.Host != self.Host || p.Space != self.Space || p.PID <= 0 {
 		return false
 	}
 	if p.Start == "" {

@@ -11,7 +11,7 @@ func (l *loader) command(n *node, what string, at place) *Command {
 	c := &Command{Pos: n.pos}
 	before := len(l.errs)
 	l.check(n, at)
-	d := decoder{scope: Scope{"vars": l.plan.Vars}, errs: &l.errs, label: what, static: true}
+	d := decoder{scope: Scope{"vars": l.plan.Vars}, errs: &l.errs, label: what, key: what, static: true}
 	switch n.kind {
 	case scalarKind:
 		c.Shell = l.words(d, n, n)[0]

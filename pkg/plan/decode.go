@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/flip-cli/flip/pkg/hint"
 )
 
 // Percent is a share: 1% and 0.01 are the same.
@@ -23,13 +26,20 @@ type kept string
 type decoder struct {
 	scope Scope
 	errs  *Errors
-	label string
+	label string // the block, for messages about its keys
+	key   string // what is decoded now, for messages about its value
 	// static: only variables may be named; their values may be missing.
 	static bool
 }
 
-func (d *decoder) fail(n *node, hint, format string, args ...any) {
-	*d.errs = append(*d.errs, n.src.errorf(n.pos, n.width, hint, format, args...))
+func (d *decoder) fail(n *node, advice, format string, args ...any) {
+	*d.errs = append(*d.errs, n.src.errorf(n.pos, n.width, advice, format, args...))
+}
+
+// must reports a value of the wrong kind.
+func (d *decoder) must(n *node, advice, format string, args ...any) {
+	what := fmt.Sprintf(format, args...)
+	d.fail(n, advice, "%s", strings.TrimPrefix(d.key+" must be "+what+", not "+n.what(), " "))
 }
 
 func (d *decoder) root(n Node, out any) {
@@ -60,6 +70,12 @@ func (n *node) without(key string) *node {
 	return &less
 }
 
+// yamlUnmarshaler is what YAML libraries know: a type that decodes the block
+// into other types.
+type yamlUnmarshaler interface {
+	UnmarshalYAML(decode func(any) error) error
+}
+
 var (
 	nodeType     = reflect.TypeFor[Node]()
 	durationType = reflect.TypeFor[time.Duration]()
@@ -87,6 +103,16 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		d.foreign(n, u.UnmarshalPlan(Node{n: n, label: d.label}))
 		return
 	}
+	if u, ok := v.Addr().Interface().(yamlUnmarshaler); ok {
+		d.foreign(n, u.UnmarshalYAML(func(out any) error {
+			var errs Errors
+			inner := *d
+			inner.errs = &errs
+			inner.value(n, reflect.ValueOf(out).Elem())
+			return errs.err()
+		}))
+		return
+	}
 	switch v.Type() {
 	case templateType:
 		d.template(n, v)
@@ -103,8 +129,8 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		return
 	}
 	if n.kind == scalarKind && v.Kind() != reflect.Slice && v.Kind() != reflect.Map {
-		if text, hint := n.trap(); text != "" {
-			d.fail(n, hint, "%s", text)
+		if text, advice := n.trap(); text != "" {
+			d.fail(n, advice, "%s", text)
 			return
 		}
 	}
@@ -146,7 +172,7 @@ func (d *decoder) foreign(n *node, err error) {
 		*d.errs = append(*d.errs, one)
 		return
 	}
-	d.fail(n, "", "%s", err)
+	d.fail(n, strings.Join(hint.Of(err), "; "), "%s", err)
 }
 
 // filled evaluates a template for v. The second result is false when v stays
@@ -231,17 +257,20 @@ func (n *node) fault(f *fault) *Error {
 	return n.src.errorf(n.locate(f.from), f.width, f.hint, "%s", f.text)
 }
 
+const onlyVars = "only vars are known when the plan is read"
+
 // only reports whether a template names nothing but root.
 func (d *decoder) only(n *node, t *Template, root string) bool {
 	for _, p := range t.parts {
 		if p.code == nil {
 			continue
 		}
+		from := utf8.RuneCountInString(n.text[:p.from])
 		for _, u := range p.code.uses {
-			if u.root == root || u.root == "" || !slices.Contains(scoped, u.root) {
+			if u.root == root || u.name != "" || !slices.Contains(scoped, u.root) {
 				continue
 			}
-			d.fail(n, "only vars are known when the plan is read", "%s cannot be used here", u.root)
+			*d.errs = append(*d.errs, n.src.errorf(n.locate(from+u.from), len(u.root), onlyVars, "%s cannot be used here", u.root))
 			return false
 		}
 	}
@@ -286,7 +315,7 @@ func (n *node) expression() (*Expr, *Error) {
 
 func (d *decoder) isText(n *node) bool {
 	if n.kind != scalarKind || n.null() {
-		d.fail(n, "", "must be text, not %s", n.what())
+		d.must(n, "", "text")
 		return false
 	}
 	return true
@@ -296,8 +325,8 @@ func (d *decoder) text(n *node, v reflect.Value) {
 	if !d.isText(n) {
 		return
 	}
-	if text, hint := n.trap(); text != "" {
-		d.fail(n, hint, "%s", text)
+	if text, advice := n.trap(); text != "" {
+		d.fail(n, advice, "%s", text)
 		return
 	}
 	v.SetString(n.text)
@@ -305,14 +334,14 @@ func (d *decoder) text(n *node, v reflect.Value) {
 
 func (d *decoder) scalar(n *node, v reflect.Value) {
 	if n.kind != scalarKind || n.null() {
-		d.fail(n, "", "must be %s, not %s", wanted(v.Type()), n.what())
+		d.must(n, "", "%s", wanted(v.Type()))
 		return
 	}
 	switch {
 	case v.Type() == durationType:
-		got, hint, ok := duration(n.text)
+		got, advice, ok := duration(n.text)
 		if !ok {
-			d.fail(n, hint, "must be a duration, not %s", n.what())
+			d.must(n, advice, "a duration")
 		}
 		v.SetInt(int64(got))
 	case v.Type() == percentType:
@@ -322,7 +351,7 @@ func (d *decoder) scalar(n *node, v reflect.Value) {
 	case v.Kind() == reflect.Bool:
 		b, ok := n.boolean()
 		if !ok {
-			d.fail(n, boolHint(n.text), "must be true or false, not %s", n.what())
+			d.must(n, boolHint(n.text), "true or false")
 		}
 		v.SetBool(b)
 	case v.CanInt(), v.CanUint(), v.CanFloat():
@@ -364,7 +393,7 @@ func (d *decoder) percent(n *node, v reflect.Value) {
 	}
 	switch {
 	case err != nil || !(f >= 0 && f <= 1e9):
-		d.fail(n, "", `must be a share like "1%%" or 0.01, not %s`, n.what())
+		d.must(n, "", `a share like "1%%" or 0.01`)
 	case !isShare && f > 1:
 		d.fail(n, "write "+n.text+"%", "%s is more than everything: 1 is 100%%", n.text)
 	default:
@@ -376,7 +405,7 @@ func (d *decoder) number(n *node, v reflect.Value) {
 	whole, decimal := integerForm.MatchString(n.text), decimalForm.MatchString(n.text)
 	switch {
 	case !n.plain && (whole || decimal):
-		d.fail(n, "leave the quotes out", "must be %s, not text", wanted(v.Type()))
+		d.must(n, "leave the quotes out", "%s", wanted(v.Type()))
 	case v.CanFloat() && (whole || decimal):
 		f, err := strconv.ParseFloat(n.text, v.Type().Bits())
 		if err != nil {
@@ -396,7 +425,7 @@ func (d *decoder) number(n *node, v reflect.Value) {
 		}
 		v.SetUint(u)
 	default:
-		d.fail(n, "", "must be %s, not %s", wanted(v.Type()), n.what())
+		d.must(n, "", "%s", wanted(v.Type()))
 	}
 }
 
@@ -407,7 +436,7 @@ func (d *decoder) any(n *node) any {
 		m := make(map[string]any, len(n.entries))
 		for _, e := range n.entries {
 			var item any
-			d.value(e.value, reflect.ValueOf(&item).Elem())
+			d.field(e, reflect.ValueOf(&item).Elem())
 			m[e.key.text] = item
 		}
 		return m

@@ -61,22 +61,32 @@ func names(all []field) []string {
 func (d *decoder) structure(n *node, v reflect.Value) {
 	known := fields(v.Type())
 	if n.kind != mapKind {
-		d.fail(n, "keys: "+some(names(known)), "must be a map, not %s", n.what())
+		d.must(n, "keys: "+some(names(known)), "a map")
 		return
 	}
+	meantKeys := map[string]bool{}
 	for _, e := range n.entries {
 		i := slices.IndexFunc(known, func(f field) bool { return f.name == e.key.text })
 		if i < 0 {
 			d.unknownKey(e.key, names(known))
+			meantKeys[Nearest(e.key.text, names(known))] = true
 			continue
 		}
-		d.value(e.value, v.FieldByIndex(known[i].index))
+		d.field(e, v.FieldByIndex(known[i].index))
 	}
 	for _, f := range known {
-		if f.required && n.get(f.name) == nil {
+		if f.required && n.get(f.name) == nil && !meantKeys[f.name] {
 			d.fail(n, "", "%q is missing%s", f.name, d.in())
 		}
 	}
+}
+
+// field decodes the value of a key.
+func (d *decoder) field(e entry, v reflect.Value) {
+	outer := d.key
+	d.key = e.key.text
+	d.value(e.value, v)
+	d.key = outer
 }
 
 // in is " in target web" when the block has a name.
@@ -97,7 +107,7 @@ func (d *decoder) unknownKey(key *node, known []string) {
 
 func (d *decoder) mapping(n *node, v reflect.Value) {
 	if n.kind != mapKind {
-		d.fail(n, "", "must be a map, not %s", n.what())
+		d.must(n, "", "a map")
 		return
 	}
 	if v.Type().Key().Kind() != reflect.String {
@@ -106,7 +116,7 @@ func (d *decoder) mapping(n *node, v reflect.Value) {
 	m := reflect.MakeMapWithSize(v.Type(), len(n.entries))
 	for _, e := range n.entries {
 		item := reflect.New(v.Type().Elem()).Elem()
-		d.value(e.value, item)
+		d.field(e, item)
 		m.SetMapIndex(reflect.ValueOf(e.key.text).Convert(v.Type().Key()), item)
 	}
 	v.Set(m)
@@ -117,7 +127,7 @@ func (d *decoder) list(n *node, v reflect.Value) {
 	switch {
 	case n.kind == listKind:
 	case n.null() || (n.kind == mapKind && v.Type().Elem().Kind() == reflect.String):
-		d.fail(n, "", "must be a list, not %s", n.what())
+		d.must(n, "", "a list")
 		return
 	default:
 		// A scalar, or a map where maps are wanted, is a list of one.

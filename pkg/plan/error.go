@@ -30,6 +30,19 @@ func (e *Error) Error() string {
 	return e.Text
 }
 
+// Hints returns what to do, for whoever prints the error.
+func (e *Error) Hints() []string {
+	if e.Hint == "" {
+		return nil
+	}
+	return []string{e.Hint}
+}
+
+// Position returns where the error is.
+func (e *Error) Position() (file string, line, column int) {
+	return e.Pos.File, e.Pos.Line, e.Pos.Column
+}
+
 // Excerpt is the source line with its number, and below it carets under what
 // is wrong. Both lines end in a newline. It is empty for an error without a
 // place in a text.

@@ -205,7 +205,26 @@ func (e *env) explain(err error) *fault {
 			f.hint = "expressions have no clock and no map order, so that a resumed run decides the same again"
 		}
 	}
+	if m := noField.FindStringSubmatch(at.Message); m != nil {
+		known := fieldsOf[m[1]]
+		f.width = len([]rune(m[2]))
+		f.text = fmt.Sprintf("%s has no %q%s", m[1], m[2], meant(m[2], known))
+		if known != nil {
+			f.text = fmt.Sprintf("a %s has no %q%s", strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(m[1], "plan."), "Value")), m[2], meant(m[2], known))
+			f.hint = "it has " + list(known)
+		}
+	}
 	return f
+}
+
+var noField = regexp.MustCompile(`^type (\S+) has no (?:field|method) (\S+)$`)
+
+// fieldsOf are the names that values of a scope have.
+var fieldsOf = map[string][]string{
+	"plan.GroupValue":  {"name", "names", "members", "addresses"},
+	"plan.MemberValue": {"name", "address", "host", "port", "targets"},
+	"plan.StepValue":   {"outputs"},
+	"plan.RunValue":    {"id"},
 }
 
 // run evaluates the expression. Names that the scope lacks are an error, not

@@ -175,7 +175,7 @@ func (l *loader) gateRef(n *node, id string, at place) GateRef {
 		return GateRef{Inline: &g, Pos: n.pos}
 	}
 	ref := GateRef{Pos: n.pos}
-	if !l.read(n, "", &ref.Name) {
+	if !l.read(n, "gate", &ref.Name) {
 		return ref
 	}
 	l.used["gate "+ref.Name] = true

@@ -9,7 +9,7 @@ func (l *loader) lint() {
 		changes = changes || s.Set != nil || s.Ramp != nil
 		l.lintStep(s)
 	})
-	if changes && len(l.plan.Guards) == 0 {
+	if changes && len(l.plan.Groups) > 0 && len(l.plan.Guards) == 0 {
 		l.warn(l.root.pos, "guards: [{target: a-target, min_serving: 1}]", "the plan has no guards: nothing keeps a mistake from taking all members out")
 	}
 	l.lintCommit()
@@ -23,12 +23,46 @@ func (l *loader) lint() {
 			l.warn(g.Pos, "", "gate "+g.Name+" is not used")
 		}
 	}
+	l.varsBelow(l.root)
 	for _, e := range l.section("vars") {
 		if !l.used["var "+e.key.text] && !l.used["var "] {
 			l.warn(e.key.pos, "", "variable "+e.key.text+" is not used")
 		}
 	}
 	slices.SortStableFunc(l.plan.Warnings, func(a, b Warning) int { return comparePos(a.Pos, b.Pos) })
+}
+
+// varsBelow notes the variables that templates below n name.
+func (l *loader) varsBelow(n *node) {
+	for _, e := range n.entries {
+		l.varsBelow(e.value)
+	}
+	for _, item := range n.items {
+		l.varsBelow(item)
+	}
+	if n.kind != scalarKind || !templated(n.text) {
+		return
+	}
+	if t, f := l.env.template(n.text); f == nil {
+		for _, p := range t.parts {
+			if p.code != nil {
+				l.useVars(p.code)
+			}
+		}
+	}
+}
+
+// useVars notes the variables that an expression names; vars alone is all.
+func (l *loader) useVars(c *code) {
+	for i, u := range c.uses {
+		if u.root != "vars" {
+			continue
+		}
+		named := u.name != "" || (i+1 < len(c.uses) && c.uses[i+1].root == "vars" && c.uses[i+1].name != "")
+		if u.name != "" || !named {
+			l.used["var "+u.name] = true
+		}
+	}
 }
 
 func (l *loader) lintStep(s Step) {

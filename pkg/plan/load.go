@@ -123,7 +123,7 @@ func (l *loader) warn(p Pos, hint, text string) {
 // read decodes a block of the plan itself; templates may use variables only.
 func (l *loader) read(n *node, label string, out any) bool {
 	before := len(l.errs)
-	d := decoder{scope: Scope{"vars": l.plan.Vars}, errs: &l.errs, label: label, static: true}
+	d := decoder{scope: Scope{"vars": l.plan.Vars}, errs: &l.errs, label: label, key: label, static: true}
 	d.root(Node{n: n}, out)
 	return len(l.errs) == before
 }
@@ -153,14 +153,14 @@ func (l *loader) header() {
 		}
 	}
 	if n := l.root.get("name"); n != nil {
-		if l.read(n, "", &l.plan.Name) && l.plan.Name == "" {
+		if l.read(n, "name", &l.plan.Name) && l.plan.Name == "" {
 			l.fail(n, "", "the name is empty")
 		}
 	} else {
 		l.fail(l.root, "name: what-this-does", `"name" is missing in the plan`)
 	}
 	if n := l.root.get("description"); n != nil {
-		l.read(n, "", &l.plan.Description)
+		l.read(n, "description", &l.plan.Description)
 	}
 }
 
@@ -177,7 +177,9 @@ func (l *loader) defaults() {
 	}
 	l.read(n, "defaults", &raw)
 	if raw.Timeout != nil {
-		l.plan.Defaults.Timeout = *raw.Timeout
+		if l.plan.Defaults.Timeout = *raw.Timeout; *raw.Timeout <= 0 && !l.open(n.get("timeout")) {
+			l.fail(n.get("timeout"), "leave it out for 10m", "timeout must be more than nothing")
+		}
 	}
 	l.plan.Defaults.Retry = l.retry(raw.Retry.n, l.plan.Defaults.Retry)
 	l.plan.Defaults.OnFail = l.choice(raw.OnFail.n, "on_fail", l.plan.Defaults.OnFail, onFail)
@@ -191,7 +193,7 @@ func (l *loader) choice(n *node, what, missing string, words []string) string {
 		return missing
 	}
 	var s string
-	if l.read(n, "", &s) && !slices.Contains(words, s) {
+	if l.read(n, what, &s) && !slices.Contains(words, s) {
 		l.fail(n, "", "%s is %s, not %q%s", what, list2(words), s, meant(s, words))
 	}
 	return s
@@ -225,7 +227,7 @@ func (l *loader) retry(n *node, missing Retry) Retry {
 	}(missing)
 	ok := false
 	if n.kind == scalarKind {
-		ok = l.read(n, "", &raw.Attempts)
+		ok = l.read(n, "retry", &raw.Attempts)
 	} else {
 		ok = l.read(n, "retry", &raw)
 	}

@@ -112,8 +112,21 @@ func (s *source) parse() (ast.Node, *Error) {
 	case 1:
 		return bodies[0], nil
 	}
-	p := s.tokenPos(bodies[1].GetToken())
+	p := s.tokenPos(first(bodies[1]))
 	return nil, s.errorf(p, 1, "put each plan in a file of its own, without ---", "a second document begins here; a plan is one document")
+}
+
+// first is the token with which a document begins; a map's own is its colon.
+func first(y ast.Node) *token.Token {
+	switch y := y.(type) {
+	case *ast.MappingNode:
+		if !y.IsFlowStyle && len(y.Values) > 0 {
+			return y.Values[0].Key.GetToken()
+		}
+	case *ast.MappingValueNode:
+		return y.Key.GetToken()
+	}
+	return y.GetToken()
 }
 
 // readable refuses what is no text of a sensible size.

@@ -175,7 +175,7 @@ func (l *loader) common(n *node, s *Step, verb string, at place) {
 	s.Retry = l.retry(n.get("retry"), s.Retry)
 	s.OnFail = l.choice(n.get("on_fail"), "on_fail", s.OnFail, onFail)
 	if c := n.get("commit"); c != nil {
-		l.read(c, "", &s.Commit)
+		l.read(c, "commit", &s.Commit)
 	}
 	if u := n.get("undo"); u != nil {
 		l.undo(u, s, verb, at)
@@ -194,7 +194,7 @@ func (l *loader) positive(n *node, what string) time.Duration {
 	}
 	var d time.Duration
 	l.check(n, place{vars: true})
-	if l.read(n, "", &d) && d <= 0 && !l.open(n) {
+	if l.read(n, what, &d) && d <= 0 && !l.open(n) {
 		l.fail(n, "leave it out for the default", "%s must be more than nothing", what)
 	}
 	return d
@@ -223,6 +223,7 @@ func (l *loader) when(n *node, at place) *Expr {
 		return nil
 	}
 	l.checkUses(n, x.code.uses, 0, at)
+	l.useVars(x.code)
 	return x
 }
 
@@ -307,7 +308,7 @@ func (l *loader) limit(n *node) int {
 	}
 	var limit int
 	l.check(n, place{vars: true})
-	if l.read(n, "", &limit) && limit < 1 && !l.open(n) {
+	if l.read(n, "limit", &limit) && limit < 1 && !l.open(n) {
 		l.fail(n, "leave it out for the default", "limit is at least 1, not %d", limit)
 	}
 	return limit
@@ -319,7 +320,7 @@ func (l *loader) each(n, step *node, at place) *Each {
 		l.fail(n, "put the inner steps into the outer do:", "an each cannot stand inside another")
 		return e
 	}
-	if l.read(n, "", &e.Group) {
+	if l.read(n, "each", &e.Group) {
 		l.groupRef(n, e.Group)
 	}
 	if on := step.get("on"); on != nil {

@@ -202,13 +202,15 @@ func (t *Template) joinable() *fault {
 		if p.code == nil || p.code.result == nil {
 			continue
 		}
-		f := &fault{from: utf8.RuneCountInString(t.raw[:p.from]), width: utf8.RuneCountInString(p.text)}
+		shown := strings.TrimSpace(p.text)
+		f := &fault{width: utf8.RuneCountInString(shown)}
+		f.from = utf8.RuneCountInString(t.raw[:p.from+strings.Index(p.text, shown)])
 		f.text = fmt.Sprintf("${{%s}} is %s and cannot stand inside a text", p.text, describe(p.code.result))
 		switch k := p.code.result.Kind(); {
 		case k == reflect.Slice:
-			f.hint = fmt.Sprintf("join(%s, \" \")", strings.TrimSpace(p.text))
+			f.hint = fmt.Sprintf("join(%s, \" \")", shown)
 		case p.code.result == reflect.TypeFor[MemberValue](), p.code.result == reflect.TypeFor[GroupValue]():
-			f.hint = strings.TrimSpace(p.text) + ".name"
+			f.hint = shown + ".name"
 		case k == reflect.Map, k == reflect.Struct:
 			f.hint = "name one value of it"
 		default:

@@ -19,7 +19,7 @@ func (l *loader) targets() {
 		if d := e.value.get("driver"); d == nil {
 			l.fail(e.key, "flip drivers lists them", "target %s does not say its driver", t.Name)
 		} else {
-			l.read(d, "", &t.Driver)
+			l.read(d, "driver", &t.Driver)
 		}
 		l.check(e.value, place{vars: true})
 		l.plan.Targets = append(l.plan.Targets, t)
@@ -99,7 +99,7 @@ func (l *loader) alternate() {
 	}
 	l.env.alternate = true
 	var pair []string
-	if !l.read(n, "", &pair) {
+	if !l.read(n, "alternate", &pair) {
 		return
 	}
 	if len(pair) != 2 || pair[0] == pair[1] {
@@ -149,7 +149,7 @@ func (l *loader) guards() {
 		return
 	}
 	var raw []Node
-	if !l.read(n, "", &raw) {
+	if !l.read(n, "guards", &raw) {
 		return
 	}
 	for _, r := range raw {
@@ -235,11 +235,10 @@ func (l *loader) checkUses(n *node, uses []use, from int, at place) {
 	for _, u := range uses {
 		switch {
 		case u.root == "vars":
-			l.used["var "+u.name] = true
 		case u.root == "groups" && !at.vars:
 			l.used["group "+u.name] = true
-		case at.vars && slices.Contains(scoped, u.root):
-			wrong(u, len(u.root), "only vars are known when the plan is read", "%s cannot be used here", u.root)
+		case at.vars && u.name == "" && slices.Contains(scoped, u.root):
+			wrong(u, len(u.root), onlyVars, "%s cannot be used here", u.root)
 		case u.root == "member" && at.gate != nil:
 			at.gate.member = true
 		case u.root == "member" && !at.member:
@@ -249,7 +248,7 @@ func (l *loader) checkUses(n *node, uses []use, from int, at place) {
 				wrong(u, len(u.name), "use it inside the do: of that each", "step %s runs once for each member; its outputs are not known here", u.name)
 				continue
 			}
-			wrong(u, len(u.name), "", "step %s has not run yet here", u.name)
+			wrong(u, len(u.name), "only steps that are done before have outputs", "step %s has not run yet here", u.name)
 		}
 	}
 }

@@ -72,6 +72,9 @@ func (n *node) what() string {
 	case n.kind == mapKind:
 		return "a map"
 	case n.kind == listKind:
+		if len(n.items) == 0 {
+			return "an empty list"
+		}
 		return "a list"
 	case n.null():
 		return "nothing"
@@ -97,6 +100,7 @@ type builder struct {
 	env     *env
 	anchors map[string]*node
 	aliased int
+	bomb    bool // aliased went over its limit, which was said
 	errs    Errors
 }
 
@@ -105,8 +109,7 @@ func (b *builder) fail(p Pos, width int, hint, format string, args ...any) {
 }
 
 func (b *builder) make(k kind, t *token.Token) *node {
-	n := &node{kind: k, size: 1, width: 1, src: b.src, env: b.env, pos: b.src.tokenPos(t)}
-	return n
+	return &node{kind: k, size: 1, width: 1, src: b.src, env: b.env, pos: b.src.tokenPos(t)}
 }
 
 // node converts y; depth guards the stack against deep block nesting.
@@ -196,6 +199,10 @@ func (b *builder) alias(y *ast.AliasNode) *node {
 	}
 	if b.aliased += n.size; b.aliased > maxAliased {
 		p := b.src.tokenPos(y.GetToken())
+		if b.bomb {
+			return b.make(scalarKind, y.GetToken())
+		}
+		b.bomb = true
 		b.fail(p, 1+utf8.RuneCountInString(name), "", "aliases stand for more than %d values up to here", maxAliased)
 		return b.make(scalarKind, y.GetToken())
 	}

@@ -53,7 +53,7 @@ func (l *loader) selection(n *node, verb string, raw selector, at place) Selecti
 func (l *loader) on(n *node, group string) []string {
 	var on []string
 	l.check(n, place{vars: true})
-	if !l.read(n, "", &on) {
+	if !l.read(n, "on", &on) {
 		return nil
 	}
 	if len(on) == 0 {
@@ -321,7 +321,7 @@ func (l *loader) approve(n *node, s *Step, at place) *Approve {
 		Message kept          `yaml:"message,required"`
 		Timeout time.Duration `yaml:"timeout"`
 	}
-	d := decoder{scope: Scope{"vars": l.plan.Vars}, errs: &l.errs, label: "approve", static: true}
+	d := decoder{scope: Scope{"vars": l.plan.Vars}, errs: &l.errs, label: "approve", key: "approve", static: true}
 	if n.kind == mapKind {
 		d.root(Node{n: n}, &raw)
 		l.nested(s, n, raw.Timeout)

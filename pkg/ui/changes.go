@@ -167,8 +167,7 @@ func restored(phase string, out journal.Restored) (text string, fine bool) {
 func driftList(drift []journal.Drift) string {
 	var parts []string
 	for _, d := range drift[:min(len(drift), longList)] {
-		_, rest := splitNode(d.Object)
-		what := clean(lastPart(rest)) + " " + clean(d.Attribute)
+		what := clean(d.Object) + " " + clean(d.Attribute)
 		if d.Unreadable != "" {
 			parts = append(parts, what+" could not be read ("+clean(d.Unreadable)+")")
 			continue

@@ -28,7 +28,7 @@ func Duration(d time.Duration) string {
 	case d.Round(time.Minute) < 24*time.Hour:
 		return twoUnits(d.Round(time.Minute), time.Hour, "h", time.Minute, "m")
 	}
-	return twoUnits(d.Truncate(time.Hour), 24*time.Hour, "d", time.Hour, "h")
+	return twoUnits(d.Round(time.Minute).Truncate(time.Hour), 24*time.Hour, "d", time.Hour, "h")
 }
 
 func twoUnits(d, big time.Duration, bigName string, small time.Duration, smallName string) string {

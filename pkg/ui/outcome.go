@@ -100,6 +100,8 @@ func (o Options) standing(b *verdictBlock, e journal.End, s runState, at time.Ti
 	b.say("Why", clean(e.Reason))
 	back := "go back:  " + o.command("rollback")
 	switch {
+	case s.rollback:
+		b.say("Next", "go on going back:  "+o.command("rollback"))
 	case e.Outcome == journal.OutcomeWaiting && s.awaiting:
 		b.say("Next", "say go:  "+o.command("approve")+"  then  "+o.command("resume")+"  or "+back)
 	case e.Outcome == journal.OutcomeWaiting && !s.waits.IsZero() && s.waits.After(at):

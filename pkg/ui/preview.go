@@ -142,10 +142,10 @@ func (p Preview) table(o Options, side bool) *table {
 func sideBySide(s PreviewStep) []string {
 	var parts []string
 	if s.Serving != "" {
-		parts = append(parts, "serving after: "+clean(s.Serving))
+		parts = append(parts, "after: "+clean(s.Serving))
 	}
 	if s.Time != "" {
-		parts = append(parts, "time: "+clean(s.Time))
+		parts = append(parts, clean(s.Time))
 	}
 	if len(parts) == 0 {
 		return nil

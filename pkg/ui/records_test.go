@@ -203,9 +203,10 @@ func doneRun() []journal.Record {
 	s.done("/steps/shift/5.hold", "hold", journal.Verdict{Text: "held"})
 	s.end("shift", "ramp", "done", "green carries 100 %")
 	s.step("settle", "wait", "wait 2m")
-	s.add(journal.TypeSleep, "/steps/settle.wait", "", journal.Until{Until: s.now.Add(2 * time.Minute)})
+	until := s.now.Add(2 * time.Minute)
+	s.add(journal.TypeSleep, "/steps/settle.wait", "", journal.Until{Until: until})
 	for range 4 {
-		s.look("/steps/settle.wait", journal.LookData{Text: "waiting", Until: start.Add(4 * time.Minute)})
+		s.look("/steps/settle.wait", journal.LookData{Text: "waiting", Until: until})
 		s.after(30 * time.Second)
 	}
 	s.done("/steps/settle.wait", "sleep", nil).end("settle", "wait", "done", "")
@@ -254,6 +255,15 @@ func waiting() []journal.Record {
 	return s.finish(journal.TypePause, journal.End{Outcome: journal.OutcomeWaiting, Step: "go", Reason: "waiting for approval"})
 }
 
+// halfBack is a rollback that a person stopped.
+func halfBack() []journal.Record {
+	s := raised().add(journal.TypeRollback, "", "", journal.Rollback{Attempt: 2, Reason: "deploy asked for it", OnDrift: "force"})
+	s.intent("/undo/2/0.web.raise", "restore", journal.Restore{Target: "web", Phase: "raise"})
+	s.done("/undo/2/0.web.raise", "restore", journal.Restored{Changes: weights(weight("web1", 95, 100), weight("web2", 95, 100)), Nodes: 2})
+	s.add(journal.TypeSleep, "/undo/2/quiet", "", journal.Until{Until: s.now.Add(30 * time.Second)})
+	return s.finish(journal.TypePause, journal.End{Outcome: journal.OutcomeInterrupted, Reason: "ctrl-c", Changed: 8, Restored: 4})
+}
+
 func bigApply() []journal.Record {
 	s := begin().step("out", "set", "set weight 0")
 	var all []state.Change
@@ -282,6 +292,7 @@ func stories() map[string][]journal.Record {
 		"paused":      stopped(journal.TypePause, journal.OutcomePaused, "gate errors: 4.1 % > 1 %"),
 		"interrupted": stopped(journal.TypePause, journal.OutcomeInterrupted, ""),
 		"waiting":     waiting(),
+		"half-back":   halfBack(),
 		"changes":     bigApply(),
 	}
 }

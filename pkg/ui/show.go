@@ -15,11 +15,11 @@ func WriteShow(w io.Writer, s Story, o Options) error {
 	o.Run = cmp.Or(o.Run, s.Run)
 	lines := o.showHead(s)
 	lines = append(lines, "")
-	lines = append(lines, o.stepTable(s.Steps)...)
+	lines = append(lines, o.stepTable(s, s.Steps)...)
 	for _, b := range s.Rollbacks {
 		lines = append(lines, "", "  "+o.paint(toneWarn, o.clock(b.Time)+" rollback "+Count(max(1, b.Attempt))+" because "+
 			cmp.Or(clean(b.Reason), "a person asked for it")))
-		lines = append(lines, o.stepTable(b.Steps)...)
+		lines = append(lines, o.stepTable(s, b.Steps)...)
 	}
 	if len(s.Files) > 0 || o.Dir != "" {
 		lines = append(lines, "", "  files: "+cmp.Or(o.Dir, "."))
@@ -69,13 +69,16 @@ func (o Options) showHead(s Story) []string {
 	return lines
 }
 
-func (o Options) stepTable(steps []StepStory) []string {
+func (o Options) stepTable(story Story, steps []StepStory) []string {
 	if len(steps) == 0 {
 		return []string{"  no step was begun"}
 	}
 	t := table{head: []string{"step", "outcome", "took", "what"}, indent: 2, width: o.Width, flex: 3}
 	for _, s := range steps {
-		status := map[string]string{"begin": "runs", "failed": "FAILED"}[s.Status]
+		status := map[string]string{"begin": "stopped", "failed": "FAILED"}[s.Status]
+		if s.Status == "begin" && story.State == journal.OutcomeRunning && len(story.Rollbacks) == 0 {
+			status = "runs"
+		}
 		took := "-"
 		if s.Status == "done" || s.Status == "failed" {
 			took = Seconds(s.Took)
@@ -120,6 +123,8 @@ func below(s StepStory) []string {
 		out = append(out, name+" "+verdict(journal.LookData{Pass: g.Pass, Text: g.Text}))
 	}
 	switch {
+	case s.Error != nil && s.Status == "done":
+		out = append(out, "an attempt FAILED: "+clean(s.Error.Text))
 	case s.Error != nil:
 		out = append(out, "FAILED: "+clean(s.Error.Text))
 		for _, h := range s.Error.Hints {

@@ -101,8 +101,8 @@ func (s *status) begin(r journal.Record) {
 		Until    time.Time `json:"until"`
 		Deadline time.Time `json:"deadline"`
 	}](r)
-	if !d.Until.IsZero() {
-		s.until[r.Key] = d.Until
+	if until := cmp.Or(d.Until, d.Deadline); !until.IsZero() {
+		s.until[r.Key] = until
 	}
 	step := s.tell.owner(r.Key).key
 	s.acts = slices.DeleteFunc(s.acts, func(a activity) bool {
@@ -125,9 +125,7 @@ func (s *status) wait(r journal.Record) {
 	if r.Type == journal.TypeAwait {
 		kind, s.asked = "approval", true
 	}
-	if u.Message != "" {
-		s.texts[r.Key] = clean(u.Message)
-	}
+	s.texts[r.Key] = clean(u.Message)
 	s.until[r.Key] = u.Until
 	s.acts = append(slices.DeleteFunc(s.acts, func(a activity) bool { return a.key == r.Key }),
 		activity{kind: kind, key: r.Key, begun: r.Time})
@@ -151,8 +149,19 @@ func (s *status) look(r journal.Record) {
 	case d.InFlight != nil:
 		s.counts[r.Key] = d
 	default:
+		if _, told := s.texts[r.Key]; told && s.waiting(r.Key) {
+			return // that it waits, and for what, is said
+		}
 		s.texts[r.Key] = clean(d.Text)
 	}
+}
+
+// waiting reports whether the run itself waits at that key, for a time or a
+// person.
+func (s *status) waiting(key string) bool {
+	return slices.ContainsFunc(s.acts, func(a activity) bool {
+		return a.key == key && (a.kind == "sleep" || a.kind == "approval")
+	})
 }
 
 // segments are the parts of the status line, the most telling first. There
@@ -176,6 +185,9 @@ func (s *status) segments(now time.Time) []segment {
 	}
 	if step.ID != "" {
 		out = append(out, segment{clean(step.ID), toneBold})
+	}
+	if m := member(cmp.Or(a.key, step.key)); m != "" {
+		out = append(out, segment{m, toneNone})
 	}
 	if level := s.level[step.key]; level != "" {
 		out = append(out, segment{level, toneNone})
@@ -201,10 +213,15 @@ func (s *status) segments(now time.Time) []segment {
 func (s *status) doing(a activity, now time.Time) string {
 	names := map[string]string{"apply": "changes", "restore": "puts back", "run": "command", "sleep": "waits", "approval": "waits for approval"}
 	text := cmp.Or(names[a.kind], clean(a.kind)) + " " + elapsed(now, a.begun)
-	if until := s.until[a.key]; until.After(a.begun) {
-		text += " of " + Duration(until.Sub(a.begun).Round(time.Second))
+	until := s.until[a.key]
+	if !until.After(a.begun) {
+		return text
 	}
-	return text
+	whole := Duration(until.Sub(a.begun).Round(time.Second))
+	if a.kind == "hold" || a.kind == "sleep" {
+		return text + " of " + whole
+	}
+	return text + ", up to " + whole
 }
 
 func elapsed(now, since time.Time) string {

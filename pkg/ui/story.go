@@ -245,8 +245,12 @@ func (b *storyBuilder) activity(r journal.Record) {
 		out, _ := journal.Decode[journal.Restored](r)
 		s.Changes = append(s.Changes, out.Changes...)
 		in, _ := journal.Decode[journal.Restore](b.inputs[r.Key])
-		if text, fine := restored(in.Phase, out); !fine {
-			s.Said = append(s.Said, text)
+		if _, fine := restored(in.Phase, out); !fine {
+			s.Said = append(s.Said, "NOT put back: "+driftList(out.Drift))
+		}
+	case "hold":
+		if begun := b.inputs[r.Key].Time; !begun.IsZero() {
+			s.Said = append(s.Said, "held "+Duration(r.Time.Sub(begun).Round(time.Second)))
 		}
 	default:
 		if text := clean(outcomeText(r)); text != "" {

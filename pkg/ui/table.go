@@ -1,14 +1,19 @@
 package ui
 
 import (
+	"cmp"
 	"strings"
 )
 
 // gap is between two columns.
 const gap = 2
 
-// minFlex is the narrowest that a column may be wrapped to.
+// minFlex is the narrowest that a column is wrapped to, unless the table says
+// otherwise.
 const minFlex = 20
+
+// noFlex is the flexible column of a table that has none.
+const noFlex = -1
 
 type cell struct {
 	text string
@@ -28,6 +33,7 @@ type table struct {
 	indent int
 	width  int // 0: no limit
 	flex   int
+	min    int // narrowest width of the column flex; 0: minFlex
 	below  int // indent of the rows' lines below; 0: below the second column
 }
 
@@ -58,15 +64,14 @@ func (t *table) widths() (w []int, fits bool) {
 	for _, n := range w {
 		total += n
 	}
-	if t.width == 0 || total <= t.width || len(w) == 0 {
+	if t.width == 0 || total <= t.width || len(w) == 0 || t.flex == noFlex {
 		return w, true
 	}
 	w[t.flex] -= total - t.width
-	if w[t.flex] < minFlex {
-		w[t.flex] = minFlex
-		return w, false
-	}
-	return w, true
+	least := cmp.Or(t.min, minFlex)
+	fits = w[t.flex] >= least
+	w[t.flex] = max(w[t.flex], least)
+	return w, fits
 }
 
 func (t *table) lines(o Options) []string {

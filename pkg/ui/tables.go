@@ -34,7 +34,7 @@ func WriteStatus(w io.Writer, rows []Row, o Options) error {
 		_, err := io.WriteString(w, "No runs.\n")
 		return err
 	}
-	t := table{head: []string{"run", "plan", "state", "step", "since", "what it waits for"}, width: o.Width, flex: 5}
+	t := table{head: []string{"run", "plan", "state", "step", "since", "what it waits for"}, width: o.Width, flex: 5, min: 40}
 	now := o.local(o.now())
 	for _, r := range rows {
 		t.addRun(r, dash(r.Step), Ago(now, r.Since), dash(r.Waits))
@@ -98,7 +98,7 @@ func (t *table) sink(column int) {
 		r.cells = r.cells[:column]
 		t.rows[i] = r
 	}
-	t.flex = 1
+	t.flex = noFlex
 }
 
 func dash(s string) string { return cmp.Or(clean(s), "-") }

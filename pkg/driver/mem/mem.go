@@ -8,16 +8,12 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
-	"maps"
-	"net"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/state"
 )
 
@@ -32,41 +28,6 @@ const (
 	Values  = "values"
 	TTL     = "ttl"
 )
-
-// Options configure a target; they are also the block of a plan.
-type Options struct {
-	Name        string            `yaml:"name"`          // tells targets apart in locks; made from the objects when empty
-	Nodes       []string          `yaml:"nodes"`         // each holds every server; one nameless node when empty
-	Pool        map[string]Member `yaml:"pool"`          // servers by name
-	Records     map[string]RRset  `yaml:"records"`       // record sets by name and type, "www.example.com A"
-	File        string            `yaml:"file"`          // keeps the state; created from pool and records when missing
-	Settle      time.Duration     `yaml:"settle"`        // until consumers see a change
-	MaxInFlight time.Duration     `yaml:"max_in_flight"` // how long a request of a dead process may still land
-}
-
-// Member is one server of a pool, the same on every node at first.
-type Member struct {
-	Weight  int    `yaml:"weight"`  // 0..256; 0 when left out
-	State   string `yaml:"state"`   // ready, drain or maint; ready when empty
-	Absent  bool   `yaml:"absent"`  // present is false at first
-	Address string `yaml:"address"` // host:port
-	Health  string `yaml:"health"`  // up, down or unknown; up when empty
-	Load    `yaml:",inline"`
-}
-
-// Load is the traffic that a server pretends to have.
-type Load struct {
-	Sessions  int           `yaml:"sessions"`   // in flight while the server takes traffic
-	Drains    time.Duration `yaml:"drains"`     // how long they take to end afterwards; negative: they never do
-	Rate      float64       `yaml:"rate"`       // answers a second while the server takes traffic
-	ErrorRate float64       `yaml:"error_rate"` // part of the answers that are errors, 0..1
-}
-
-// RRset is one record set at first.
-type RRset struct {
-	Values []string `yaml:"values"`
-	TTL    int      `yaml:"ttl"` // seconds; 300 when left out
-}
 
 // Info describes the driver.
 func Info() driver.Info {
@@ -110,105 +71,6 @@ func Factory() driver.Factory {
 	return driver.Define(Info(), func(_ context.Context, o Options, _ driver.Env) (driver.Driver, error) {
 		return New(o), nil
 	})
-}
-
-// Validate says what is wrong with the options.
-func (o *Options) Validate() error {
-	info := Info()
-	server, record := info.Kinds[0], info.Kinds[1]
-	for _, name := range slices.Sorted(maps.Keys(o.Pool)) {
-		m := o.Pool[name]
-		if err := check(server, m.attrs()); err != nil {
-			return fmt.Errorf("pool: %s: %w", name, err)
-		}
-		if _, err := health(m.Health); err != nil {
-			return fmt.Errorf("pool: %s: %w", name, err)
-		}
-		if strings.ContainsAny(name, "/ ") {
-			return fmt.Errorf("pool: %q: a server's name has no slash and no space", name)
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(o.Records)) {
-		if err := recordName(name); err != nil {
-			return fmt.Errorf("records: %w", err)
-		}
-		if err := check(record, o.Records[name].attrs()); err != nil {
-			return fmt.Errorf("records: %s: %w", name, err)
-		}
-	}
-	for i, n := range o.Nodes {
-		if n == "" || strings.ContainsAny(n, "/ ") || slices.Contains(o.Nodes[:i], n) {
-			return fmt.Errorf("nodes: %q: nodes have different names without slash and space", n)
-		}
-	}
-	return nil
-}
-
-func check(k driver.Kind, attrs map[string]state.Value) error {
-	for _, name := range slices.Sorted(maps.Keys(attrs)) {
-		a, ok := k.Attribute(name)
-		if !ok {
-			return hint.Wrap(fmt.Errorf("a %s has no attribute %s", k.Name, name), "a %s has %s", k.Name, attributeNames(k))
-		}
-		if err := a.Check(attrs[name]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func attributeNames(k driver.Kind) string {
-	var names []string
-	for _, a := range k.Attributes {
-		names = append(names, a.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
-func recordName(name string) error {
-	if len(strings.Fields(name)) != 2 || strings.Contains(name, "/") {
-		return hint.Wrap(fmt.Errorf("%q does not name a record set", name), "name and type, as in \"www.example.com A\"")
-	}
-	return nil
-}
-
-func (m Member) attrs() map[string]state.Value {
-	s := m.State
-	if s == "" {
-		s = "ready"
-	}
-	return map[string]state.Value{Weight: state.Int(m.Weight), State: state.Text(s), Present: state.Bool(!m.Absent)}
-}
-
-func (m Member) info() map[string]string {
-	if m.Address == "" {
-		return nil
-	}
-	info := map[string]string{"address": m.Address, "host": m.Address}
-	if host, _, err := net.SplitHostPort(m.Address); err == nil {
-		info["host"] = host
-	}
-	return info
-}
-
-func (r RRset) attrs() map[string]state.Value {
-	ttl := r.TTL
-	if ttl == 0 {
-		ttl = 300
-	}
-	return map[string]state.Value{Values: state.List(r.Values), TTL: state.Int(ttl)}
-}
-
-func health(s string) (driver.HealthState, error) {
-	for _, h := range []driver.HealthState{driver.Up, driver.Down, driver.Unknown} {
-		if s == h.String() {
-			return h, nil
-		}
-	}
-	if s == "" {
-		return driver.Up, nil
-	}
-	return driver.Unknown, fmt.Errorf("health is up, down or unknown, not %q", s)
 }
 
 // Target is the driver. Its exported methods beyond driver's interfaces are
@@ -263,11 +125,11 @@ func scopeName(o Options, w world) string {
 func Twin(info driver.Info, s state.State, scopes []string) *Target {
 	s = clone(s)
 	w := world{State: s, Seed: clone(s), Known: map[string]state.Object{}, Members: map[string]member{}, Down: map[string]string{}}
-	now := time.Now()
+	now := time.Now().UTC().Round(0)
 	for id, o := range s.Objects {
 		w.Known[id] = bare(o)
 		if k, ok := info.Kind(o.Kind); ok && k.Member {
-			w.Members[id] = member{Health: driver.Up, Turned: now, Serving: serves(info, o)}
+			w.Members[id] = member{Health: driver.Up, Turned: now}.turn(serves(info, o), now)
 		}
 	}
 	return &Target{info: info, store: &memory{w: w}, scopes: slices.Clone(scopes)}

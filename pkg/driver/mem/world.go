@@ -29,6 +29,7 @@ type member struct {
 	Detail  string             `json:"detail,omitempty"`
 	Load    Load               `json:"load"`
 	Serving bool               `json:"serving"`
+	Ever    bool               `json:"ever"`             // it was serving once
 	Turned  time.Time          `json:"turned"`           // when Serving last changed
 	Served  time.Duration      `json:"served"`           // before Turned
 	Killed  bool               `json:"killed,omitempty"` // sessions were ended since Turned
@@ -50,7 +51,7 @@ func seed(o Options) world {
 			obj := state.Object{Kind: Server, Name: name, Node: node, Attrs: m.attrs(), Info: m.info()}
 			h, _ := health(m.Health) // Validate has looked
 			s.Objects[serverID(node, name)] = obj
-			w.Members[serverID(node, name)] = member{Health: h, Load: m.Load, Serving: Capacity(obj.Attrs) > 0, Turned: now}
+			w.Members[serverID(node, name)] = member{Health: h, Load: m.Load, Turned: now}.turn(Capacity(obj.Attrs) > 0, now)
 		}
 	}
 	for name, r := range o.Records {
@@ -121,6 +122,7 @@ func (m member) turn(serving bool, now time.Time) member {
 		m.Served += now.Sub(m.Turned)
 	}
 	m.Serving, m.Turned, m.Killed = serving, now.UTC().Round(0), false
+	m.Ever = m.Ever || serving
 	return m
 }
 
@@ -136,9 +138,9 @@ func (m member) served(now time.Time) time.Duration {
 func (m member) flight(now time.Time) driver.Flight {
 	total := int64(m.Load.Sessions) + int64(m.Load.Rate*m.served(now).Seconds())
 	switch gone := now.Sub(m.Turned); {
-	case m.Serving, m.Load.Drains < 0 && !m.Killed && m.Served > 0:
+	case m.Serving, m.Load.Drains < 0 && !m.Killed && m.Ever:
 		return driver.Flight{Now: m.Load.Sessions, Total: total}
-	case m.Killed || m.Served == 0 || gone >= m.Load.Drains:
+	case m.Killed || !m.Ever || gone >= m.Load.Drains:
 		return driver.Flight{Total: total}
 	default:
 		left := float64(m.Load.Drains-gone) / float64(m.Load.Drains)

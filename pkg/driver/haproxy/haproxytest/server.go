@@ -3,7 +3,6 @@
 package haproxytest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -235,32 +233,4 @@ func find(binary string) (string, error) {
 		}
 	}
 	return "", hint.Wrap(ErrNotInstalled, "apt-get install haproxy, or brew install haproxy")
-}
-
-// logBuffer keeps what a process writes; os/exec copies into it from a goroutine.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-func (l *logBuffer) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf.Reset()
-}
-
-func (l *logBuffer) contains(text string) bool {
-	return bytes.Contains([]byte(l.String()), []byte(text))
 }

@@ -1,0 +1,149 @@
+// Package cmd is the command line: one file for each verb, which turns flags
+// into one call of a package and prints what it returns.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/driver/all"
+	"github.com/flip-cli/flip/pkg/gate"
+	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/ui"
+)
+
+// version is set by the linker; a build without it says what Go knows.
+var version = ""
+
+// App is what the commands are lent: streams, environment, drivers.
+type App struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Getenv   func(string) (string, bool)
+	Drivers  *driver.Registry
+	Gates    *gate.Registry
+	// Signals are the operator's stops; nil means none.
+	Signals <-chan os.Signal
+	// TTY: people are at the other end of In and Err.
+	TTY bool
+
+	settings settings
+	redact   *secret.Redactor
+	log      *slog.Logger
+}
+
+// Main runs flip with the process's own arguments and streams and returns its
+// exit code.
+func Main() int {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	app := &App{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv,
+		Drivers: all.Drivers(), Gates: gate.Kinds(), Signals: signals,
+		TTY: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("CI") != "true",
+	}
+	return app.Run(context.Background(), os.Args[1:])
+}
+
+// Run executes one command line and returns the exit code.
+func (a *App) Run(ctx context.Context, args []string) int {
+	a.redact = &secret.Redactor{}
+	a.log = slog.New(slog.DiscardHandler)
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitDone
+	}
+	code := exitCode(err)
+	var done *exitError
+	if errors.As(err, &done) && done.err == nil {
+		return code // what there is to say was said
+	}
+	a.printError(err)
+	return code
+}
+
+func (a *App) root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "flip",
+		Short:         "Release software and migrate traffic with no lost request",
+		Long:          "flip runs a plan step by step over the load balancers, registries and DNS that you have,\nwith health gates and drains between the steps, and puts everything back when one fails.",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       a.version(),
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return a.prepare(cmd)
+		},
+	}
+	cmd.SetIn(a.In)
+	cmd.SetOut(a.Out)
+	cmd.SetErr(a.Err)
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(err, "flip %s --help", c.Name()) })
+	a.settings.flags(cmd.PersistentFlags())
+	cmd.AddCommand(
+		a.lintCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rollbackCommand(), a.stopCommand(),
+		a.approveCommand(), a.statusCommand(), a.listCommand(), a.showCommand(), a.logsCommand(), a.getCommand(),
+		a.unlockCommand(), a.driversCommand(), a.schemaCommand(), a.versionCommand(),
+	)
+	return cmd
+}
+
+// prepare fills in settings from environment and files, and opens the log.
+func (a *App) prepare(cmd *cobra.Command) error {
+	if err := a.settings.fill(cmd.Flags(), a.Getenv); err != nil {
+		return err
+	}
+	if a.settings.verbose {
+		a.log = slog.New(slog.NewTextHandler(redactWriter{a.Err, a.redact}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	return nil
+}
+
+// redactWriter replaces known secrets in everything that passes.
+type redactWriter struct {
+	w io.Writer
+	r *secret.Redactor
+}
+
+func (w redactWriter) Write(p []byte) (int, error) {
+	if _, err := w.w.Write(w.r.Bytes(append([]byte(nil), p...))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (a *App) version() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "dev"
+}
+
+func (a *App) uiOptions() ui.Options {
+	return ui.Options{Width: ui.TerminalWidth(a.Out), Color: a.color(), Verbose: a.settings.verbose, Location: a.zone()}
+}
+
+func (a *App) printError(err error) {
+	w := redactWriter{a.Err, a.redact}
+	if ci, _ := a.Getenv("GITHUB_ACTIONS"); ci == "true" {
+		_ = ui.WriteAnnotations(w, err)
+	}
+	_ = ui.WriteError(w, err, a.uiOptions())
+	if table := tableOf(err); table != "" {
+		_, _ = io.WriteString(w, table)
+	}
+}

@@ -1,0 +1,333 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/engine"
+	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/state"
+	"github.com/flip-cli/flip/pkg/ui"
+)
+
+func (a *App) planCommand() *cobra.Command {
+	var p planFlags
+	var detailed bool
+	cmd := &cobra.Command{
+		Use:   "plan PLAN",
+		Short: "Show what a run would change, from live values; change nothing",
+		Long:  "Reads every target, finds the live side and runs the plan on a copy of what it read.\nNothing is changed, no command of the plan is executed.",
+		Args:  exactArgs("PLAN"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			prog, err := a.open(cmd.Context(), args[0], p)
+			if err != nil {
+				return err
+			}
+			defer prog.Close()
+			bound, err := engine.Bind(cmd.Context(), prog, p.live)
+			if err != nil {
+				return err
+			}
+			preview := engine.NewPreview(cmd.Context(), bound)
+			view := a.previewOf(preview, bound, runCommand(args[0], p))
+			if a.settings.output == "json" {
+				err = ui.WritePreviewJSON(a.Out, view)
+			} else {
+				err = ui.WritePreview(a.Out, view, a.uiOptions())
+			}
+			switch {
+			case err != nil:
+				return err
+			case preview.Err != nil:
+				return &exitError{ExitPrecondition, fmt.Errorf("this run would fail: %w", preview.Err)}
+			case detailed && preview.Keys > 0:
+				return &exitError{code: ExitDifferences}
+			}
+			return nil
+		},
+	}
+	p.add(cmd.Flags())
+	p.addLive(cmd.Flags())
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit 2 when there are differences")
+	return cmd
+}
+
+// runCommand is what to type to run what was just shown.
+func runCommand(file string, p planFlags) string {
+	words := []string{"flip run", file}
+	for _, v := range p.vars {
+		words = append(words, "--var "+v)
+	}
+	for _, f := range p.files {
+		words = append(words, "--var-file "+f)
+	}
+	if p.live != "" {
+		words = append(words, "--live "+p.live)
+	}
+	return strings.Join(words, " ")
+}
+
+// previewOf makes the engine's preview ready for people.
+func (a *App) previewOf(p engine.Preview, b *engine.Bound, run string) ui.Preview {
+	v := ui.Preview{
+		Plan: b.Plan.Name, File: b.Plan.File, Live: b.Pins.Live, Idle: b.Pins.Idle,
+		LiveMembers: memberNames(b.Pins.Groups[b.Pins.Live]), IdleMembers: memberNames(b.Pins.Groups[b.Pins.Idle]),
+		Changes: p.Keys, Shortest: p.Shortest, Longest: p.Longest, RunCommand: run,
+	}
+	targets := map[string]bool{}
+	for _, c := range p.Changes {
+		targets[c.Target] = true
+	}
+	v.Targets = len(targets)
+	for t := range targets {
+		if n := len(b.Pins.Targets[t].Nodes); n > 1 {
+			v.Nodes = max(v.Nodes, n)
+		}
+	}
+	for _, s := range p.Steps {
+		v.Steps = append(v.Steps, stepView(s, b))
+	}
+	v.WayBack = wayBack(p)
+	for _, w := range b.Plan.Warnings {
+		v.Warnings = append(v.Warnings, fmt.Sprintf("%s: %s", w.Pos, w.Text))
+	}
+	v.Warnings = append(v.Warnings, advice(b)...)
+	return v
+}
+
+// advice is what can be seen only in the live system.
+func advice(b *engine.Bound) []string {
+	var out []string
+	for _, t := range b.Plan.Targets {
+		for _, id := range b.States[t.Name].IDs() {
+			if b.States[t.Name].Objects[id].Info["cookie"] != "" {
+				out = append(out, fmt.Sprintf("%s pins clients by cookie: weight 0 and drain keep serving them; set state maint before the last drain", t.Name))
+				break
+			}
+		}
+	}
+	return out
+}
+
+func memberNames(g engine.Group) []string {
+	var names []string
+	for _, m := range g.Members {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func wayBack(p engine.Preview) string {
+	if p.Keys == 0 && len(p.Undos) == 0 {
+		return ""
+	}
+	text := ui.Count(p.Keys) + " changes"
+	if p.Keys == 1 {
+		text = "1 change"
+	}
+	for _, u := range p.Undos {
+		text += ", then " + u
+	}
+	return text
+}
+
+func stepView(s engine.PreviewStep, b *engine.Bound) ui.PreviewStep {
+	v := ui.PreviewStep{ID: s.ID, What: s.What, Depth: s.Depth, Time: stepTime(s), Serving: serving(s, b)}
+	if s.Skipped {
+		v.What = "skipped: " + s.What
+	}
+	if s.Note != "" {
+		v.What += " (" + s.Note + ")"
+	}
+	lines := map[string][]string{}
+	var order []string
+	for _, t := range s.Ramps() {
+		var values []string
+		for _, val := range t.Values {
+			values = append(values, val.String())
+		}
+		name := b.Pins.Targets[t.Key.Target].Objects[t.Key.Object].Name
+		line := name + "  " + t.Key.Attribute + "  " + strings.Join(values, " -> ")
+		if _, seen := lines[line]; !seen {
+			order = append(order, line)
+		}
+		lines[line] = append(lines[line], t.Key.Object)
+	}
+	slices.Sort(order)
+	v.Lines = order
+	return v
+}
+
+func serving(s engine.PreviewStep, b *engine.Bound) string {
+	var parts []string
+	for _, t := range slices.Sorted(maps.Keys(s.Serving)) {
+		n := s.Serving[t]
+		text := fmt.Sprintf("%s %d/%d", t, n[0], n[1])
+		if least := engine.GuardOf(b.Plan, t); least > 0 {
+			text += fmt.Sprintf(" (min %d)", least)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func stepTime(s engine.PreviewStep) string {
+	switch {
+	case s.Longest == 0:
+		return ""
+	case s.Shortest == s.Longest:
+		return ui.Duration(s.Longest)
+	case s.Shortest == 0:
+		return "up to " + ui.Duration(s.Longest)
+	}
+	return ui.Duration(s.Shortest) + " to " + ui.Duration(s.Longest)
+}
+
+func (a *App) lintCommand() *cobra.Command {
+	var p planFlags
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "lint PLAN...",
+		Short: "Check plans without touching anything",
+		Long:  "Checks syntax, names, attributes and values, and warns about what is missing for a safe way back.\nNothing is connected to and no command of the plan is executed.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("PLAN is missing"), "flip %s", cmd.Use)
+			}
+			return nil
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			var errs []error
+			warned := false
+			for _, file := range args {
+				loaded, err := a.load(file, p, true)
+				if err == nil {
+					err = engine.Check(&loaded, a.Drivers, a.Gates)
+				}
+				if err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				for _, w := range loaded.Warnings {
+					warned = true
+					fmt.Fprintf(a.Err, "%s: warning: %s\n", w.Pos, w.Text)
+					if w.Hint != "" {
+						fmt.Fprintf(a.Err, "  hint: %s\n", w.Hint)
+					}
+				}
+				fmt.Fprintf(a.Out, "%s: ok: %s, %d steps\n", file, loaded.Name, countSteps(loaded.Steps))
+			}
+			if len(errs) > 0 {
+				return &exitError{ExitUsage, errors.Join(errs...)}
+			}
+			if strict && warned {
+				return &exitError{code: ExitUsage}
+			}
+			return nil
+		},
+	}
+	p.add(cmd.Flags())
+	cmd.Flags().BoolVar(&strict, "strict", false, "warnings are errors")
+	return cmd
+}
+
+func countSteps(steps []plan.Step) int {
+	n := 0
+	for _, s := range steps {
+		n += 1 + countSteps(s.Steps)
+		if s.Parallel != nil {
+			n += countSteps(s.Parallel.Steps)
+		}
+		if s.Each != nil {
+			n += countSteps(s.Each.Do)
+		}
+	}
+	return n
+}
+
+func (a *App) getCommand() *cobra.Command {
+	var p planFlags
+	cmd := &cobra.Command{
+		Use:   "get PLAN [TARGET]",
+		Short: "Show the live values of a plan's targets",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("PLAN is missing"), "flip %s", cmd.Use)
+			}
+			return maxArgs(2)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			prog, err := a.open(cmd.Context(), args[0], p)
+			if err != nil {
+				return err
+			}
+			defer prog.Close()
+			var objects []liveObject
+			for _, t := range prog.Plan.Targets {
+				if len(args) > 1 && t.Name != args[1] {
+					continue
+				}
+				s, err := prog.Targets[t.Name].Read(cmd.Context())
+				if err != nil {
+					return &engine.PreconditionError{Err: fmt.Errorf("target %s: %s: %w", t.Name, t.Driver, err)}
+				}
+				objects = append(objects, a.live(cmd, prog, t.Name, s)...)
+			}
+			if len(objects) == 0 && len(args) > 1 {
+				return usage(fmt.Errorf("the plan has no target %q", args[1]), "targets: %s", strings.Join(targetNames(prog.Plan), ", "))
+			}
+			if a.settings.output == "json" {
+				return writeJSON(a.Out, objects)
+			}
+			return writeObjects(a.Out, objects)
+		},
+	}
+	p.add(cmd.Flags())
+	return cmd
+}
+
+func targetNames(p plan.Plan) []string {
+	var names []string
+	for _, t := range p.Targets {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// live is a target's objects with their health and what is in flight on them.
+func (a *App) live(cmd *cobra.Command, prog *engine.Program, target string, s state.State) []liveObject {
+	var members []string
+	for _, id := range s.IDs() {
+		if k, _ := prog.Infos[target].Kind(s.Objects[id].Kind); k.Member {
+			members = append(members, id)
+		}
+	}
+	health := map[string]driver.Health{}
+	if h, ok := driver.As[driver.Healther](prog.Targets[target]); ok && len(members) > 0 {
+		health, _ = h.Health(cmd.Context(), members)
+	}
+	flights := map[string]driver.Flight{}
+	if c, ok := driver.As[driver.Counter](prog.Targets[target]); ok && len(members) > 0 {
+		flights, _ = c.InFlight(cmd.Context(), members)
+	}
+	var out []liveObject
+	for _, id := range s.IDs() {
+		o := liveObject{Target: target, ID: id, Object: s.Objects[id], Read: time.Now().UTC()}
+		if h, ok := health[id]; ok {
+			o.Health = h.State.String()
+			o.HealthDetail = h.Detail
+		}
+		if f, ok := flights[id]; ok {
+			o.InFlight = &f.Now
+		}
+		out = append(out, o)
+	}
+	return out
+}

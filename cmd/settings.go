@@ -1,0 +1,158 @@
+package cmd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/adrg/xdg"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+
+	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/ui"
+)
+
+// settings are what every command understands. Each has a flag, an environment
+// variable FLIP_<FLAG> and a key in a settings file.
+type settings struct {
+	stateDir string
+	output   string
+	color    string
+	verbose  bool
+	noInput  bool
+	config   string
+}
+
+// notSettings are flags that belong to one call only.
+var notSettings = []string{"help", "version", "config", "var", "var-file"}
+
+func (s *settings) flags(f *pflag.FlagSet) {
+	f.StringVar(&s.stateDir, "state-dir", filepath.Join(xdg.StateHome, "flip"), "where runs and locks are kept")
+	f.StringVarP(&s.output, "output", "o", "text", "text or json")
+	f.StringVar(&s.color, "color", "auto", "auto, always or never")
+	f.BoolVarP(&s.verbose, "verbose", "v", false, "show every observation, and debug logs")
+	f.BoolVar(&s.noInput, "no-input", false, "never ask")
+	f.StringVar(&s.config, "config", "", "settings file (default ./flip.yaml, then "+filepath.Join(xdg.ConfigHome, "flip", "flip.yaml")+")")
+}
+
+// fill gives every flag that was not typed its value from the environment,
+// else from a settings file.
+func (s *settings) fill(f *pflag.FlagSet, getenv func(string) (string, bool)) error {
+	v := viper.New()
+	if err := s.read(v, f, getenv); err != nil {
+		return err
+	}
+	var failed error
+	f.VisitAll(func(flag *pflag.Flag) {
+		if flag.Changed || slices.Contains(notSettings, flag.Name) || failed != nil {
+			return
+		}
+		env := "FLIP_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		if text, ok := getenv(env); ok {
+			if err := flag.Value.Set(text); err != nil {
+				failed = usage(fmt.Errorf("%s=%q: %w", env, text, err), "")
+			}
+			return
+		}
+		if v.IsSet(flag.Name) {
+			if err := flag.Value.Set(v.GetString(flag.Name)); err != nil {
+				failed = usage(fmt.Errorf("%s: %s: %w", v.ConfigFileUsed(), flag.Name, err), "")
+			}
+		}
+	})
+	if failed == nil && s.output != "text" && s.output != "json" {
+		failed = usage(fmt.Errorf("--output %s: not text or json", s.output), "")
+	}
+	return failed
+}
+
+// read loads the first settings file that there is. A plan is not one, though
+// it may have the same name.
+func (s *settings) read(v *viper.Viper, f *pflag.FlagSet, getenv func(string) (string, bool)) error {
+	files := []string{s.config}
+	if s.config == "" {
+		if env, ok := getenv("FLIP_CONFIG"); ok {
+			files = []string{env}
+		} else {
+			files = []string{"flip.yaml", filepath.Join(xdg.ConfigHome, "flip", "flip.yaml")}
+		}
+	}
+	for _, file := range files {
+		v.SetConfigFile(file)
+		err := v.ReadInConfig()
+		var absent viper.ConfigFileNotFoundError
+		switch {
+		case len(files) > 1 && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &absent)):
+			continue
+		case err != nil:
+			return usage(fmt.Errorf("settings: %w", err), "")
+		case v.IsSet("flip") || v.IsSet("steps"):
+			v.Set("flip", nil)
+			*v = *viper.New()
+			continue
+		}
+		return s.known(v, f)
+	}
+	return nil
+}
+
+// known refuses keys that no flag has.
+func (s *settings) known(v *viper.Viper, f *pflag.FlagSet) error {
+	names := []string{"live", "lock-wait", "detach-on-wait", "on-interrupt", "on-drift", "yes", "no-rollback"}
+	f.VisitAll(func(flag *pflag.Flag) { names = append(names, flag.Name) })
+	for _, key := range v.AllKeys() {
+		if !slices.Contains(names, key) {
+			err := fmt.Errorf("settings: %s: unknown key %q", v.ConfigFileUsed(), key)
+			if near := plan.Nearest(key, names); near != "" {
+				return usage(err, "did you mean %q?", near)
+			}
+			return usage(err, "keys are the names of flags: flip run --help")
+		}
+	}
+	return nil
+}
+
+// color decides by flag, NO_COLOR, CLICOLOR_FORCE and the terminal.
+func (a *App) color() bool {
+	if a.settings.color != "auto" {
+		return a.settings.color == "always"
+	}
+	if v, ok := a.Getenv("NO_COLOR"); ok && v != "" {
+		return false
+	}
+	if v, ok := a.Getenv("CLICOLOR_FORCE"); ok && v != "" && v != "0" {
+		return true
+	}
+	dumb, _ := a.Getenv("TERM")
+	return ui.TerminalWidth(a.Err) > 0 && dumb != "dumb"
+}
+
+// zone is the machine's, but UTC in pipelines: their machines differ.
+func (a *App) zone() *time.Location {
+	if ci, _ := a.Getenv("CI"); ci == "true" {
+		return time.UTC
+	}
+	return time.Local
+}
+
+// interactive reports whether flip may ask.
+func (a *App) interactive() bool {
+	return a.TTY && !a.settings.noInput && a.settings.output == "text"
+}
+
+func readFile(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usage(fmt.Errorf("%s: no such file", path), "name the plan: flip %s plan.yaml", "run")
+	}
+	if err != nil {
+		return nil, usage(err, "")
+	}
+	return b, nil
+}

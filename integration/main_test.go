@@ -1,0 +1,18 @@
+package integration
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/flip-cli/flip/integration/traffic"
+)
+
+// TestMain lets this program be a backend too: a SIGKILL is real only when it hits a process.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == traffic.Arg {
+		os.Exit(traffic.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}

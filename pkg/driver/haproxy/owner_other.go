@@ -1,0 +1,5 @@
+//go:build !unix
+
+package haproxy
+
+func ownerHint(string) string { return "" }
