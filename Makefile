@@ -15,7 +15,7 @@ FUZZTIME ?= 10s
 # More flags for go test: TESTFLAGS='-count=1 -v'.
 TESTFLAGS ?=
 
-.PHONY: help build demo test lint bench soak cover fuzz docs vuln clean
+.PHONY: help build demo test lint fix bench soak cover fuzz docs vuln clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ test: ## Run every test with the race detector; installs missing servers first
 lint: ## Format, vet and lint (the first call builds golangci-lint: minutes)
 	@scripts/lint
 
+fix: ## Format, and mend what the linters can mend
+	@scripts/lint --fix
+
 bench: ## Run the benchmarks
 	@scripts/deps haproxy
 	go run ./scripts/bench
@@ -51,7 +54,7 @@ cover: ## Coverage by package, and coverage.out for `go tool cover`
 fuzz: ## Fuzz every target for FUZZTIME (10s)
 	@scripts/fuzz $(FUZZTIME)
 
-docs: ## Write docs/drivers.md and docs/plan.schema.json from the code
+docs: ## Write docs/drivers.md and docs/gates.md from the code
 	go run ./scripts/docs
 
 vuln: ## Look for known vulnerabilities (needs the vulnerability database)

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/user"
 	"strings"
 
@@ -87,12 +86,8 @@ func who(getenv func(string) (string, bool)) string {
 	if v, ok := getenv("FLIP_WHO"); ok && v != "" {
 		return v
 	}
-	name := "unknown"
 	if u, err := user.Current(); err == nil {
-		name = u.Username
+		return u.Username
 	}
-	if host, err := os.Hostname(); err == nil {
-		name += "@" + host
-	}
-	return name
+	return "unknown"
 }

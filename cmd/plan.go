@@ -31,7 +31,7 @@ func (a *App) planCommand() *cobra.Command {
 				return err
 			}
 			defer prog.Close()
-			bound, err := engine.Bind(cmd.Context(), prog, p.live)
+			bound, err := engine.Bind(cmd.Context(), prog, a.world(), p.live)
 			if err != nil {
 				return err
 			}

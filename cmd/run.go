@@ -51,7 +51,7 @@ func (a *App) mayRun(cmd *cobra.Command, prog *engine.Program, p planFlags, d dr
 	if !a.interactive() {
 		return a.confirm(false, "", "", "a plan with a step marked commit")
 	}
-	bound, err := engine.Bind(cmd.Context(), prog, p.live)
+	bound, err := engine.Bind(cmd.Context(), prog, a.world(), p.live)
 	if err != nil {
 		return err
 	}

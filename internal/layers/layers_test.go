@@ -44,9 +44,10 @@ var layers = []layer{
 	{dir: "pkg/driver/all", imports: join(base, "pkg/driver/...")},
 	{dir: "pkg/driver/drivertest/...", imports: join(base, "pkg/driver"), tests: []string{"pkg/driver/mem"}},
 	{dir: "pkg/driver/internal/...", imports: join(base, "pkg/driver")},
-	// Every driver, with its test server below it. Siblings are not in reach.
-	{dir: "pkg/driver/*/...", imports: join(base, "pkg/driver", "pkg/driver/internal/...", "pkg/httpdns"), tests: []string{"pkg/driver/drivertest"}},
-	{dir: "pkg/gate/...", imports: join(base, "pkg/driver", "pkg/httpdns"), tests: []string{"pkg/driver/mem"}},
+	// Every driver, with its test server below it. Siblings are not in reach. Tests may decode
+	// a configuration as a plan would.
+	{dir: "pkg/driver/*/...", imports: join(base, "pkg/driver", "pkg/driver/internal/...", "pkg/httpdns"), tests: []string{"pkg/driver/drivertest", "pkg/plan"}},
+	{dir: "pkg/gate/...", imports: join(base, "pkg/driver", "pkg/httpdns"), tests: []string{"pkg/driver/mem", "pkg/plan"}},
 	{dir: "pkg/ui/...", imports: []string{"pkg/journal", "pkg/state", "pkg/hint"}},
 	{
 		dir:     "pkg/engine/...",
@@ -54,8 +55,8 @@ var layers = []layer{
 		tests:   []string{"pkg/driver/mem", "pkg/driver/drivertest"},
 	},
 	{dir: "cmd/...", imports: []string{"pkg/..."}},
-	{dir: "integration/...", imports: []string{"cmd", "pkg/...", "scripts/..."}},
-	{dir: "scripts/...", imports: []string{"pkg/...", "scripts/..."}},
+	{dir: "integration/...", imports: []string{"cmd", "pkg/..."}},
+	{dir: "scripts/...", imports: []string{"integration/...", "pkg/...", "scripts/..."}},
 	{dir: "internal/layers"},
 	{dir: ".", imports: []string{"cmd"}},
 }

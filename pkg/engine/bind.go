@@ -79,7 +79,7 @@ func (p *Program) Close() error {
 
 // Bind reads every target, resolves groups to their members and finds out
 // which side is live. live decides it by name when it is not empty.
-func Bind(ctx context.Context, prog *Program, live string) (*Bound, error) {
+func Bind(ctx context.Context, prog *Program, w World, live string) (*Bound, error) {
 	b := &Bound{Program: prog, States: map[string]state.State{}}
 	if err := b.read(ctx); err != nil {
 		return nil, err
@@ -98,7 +98,42 @@ func Bind(ctx context.Context, prog *Program, live string) (*Bound, error) {
 	if err := b.objects(b.Plan.Steps); err != nil {
 		return nil, &PreconditionError{Err: err}
 	}
-	return b, b.alternate(live)
+	if err := b.alternate(live); err != nil {
+		return nil, err
+	}
+	return b, b.buildable(w)
+}
+
+// buildable makes every gate once, to find wrong values before anything is
+// changed. One that needs the output of a step is seen when it runs.
+func (b *Bound) buildable(w World) error {
+	x := &Executor{Program: b.Program, Gates: w.Gates, Secrets: w.Secrets, Log: w.Log}
+	var errs []error
+	try := func(g plan.Gate) {
+		if !g.Config.Templated() {
+			return // Check saw it
+		}
+		in := gateIn{}
+		if g.Each == "" || g.Each == "member" {
+			for _, group := range b.Pins.Groups {
+				if len(group.Members) > 0 {
+					in.Member = &group.Members[0] // any will do
+				}
+			}
+		}
+		if _, err := x.buildGate(g, in); err != nil && !g.Config.Mentions("steps") {
+			errs = append(errs, b.Plan.Errorf(g.Pos, 1, strings.Join(hint.Of(err), "; "), "%v", err))
+		}
+	}
+	for _, g := range b.Plan.Gates {
+		try(g)
+	}
+	walkGates(b.Plan.Steps, func(ref plan.GateRef) {
+		if ref.Inline != nil {
+			try(*ref.Inline)
+		}
+	})
+	return errors.Join(errs...)
 }
 
 func (b *Bound) read(ctx context.Context) error {

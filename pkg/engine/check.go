@@ -97,7 +97,16 @@ func (c *checker) gate(g plan.Gate) {
 		c.add(g.Pos, len(g.Kind), "kinds of gates: "+strings.Join(names, ", "), "unknown kind of gate %q%s", g.Kind, didYouMean(g.Kind, names))
 		return
 	}
-	c.keep(g.Pos, "gate "+g.Name, k.Check(func(out any) error { return g.Config.Decode(out, nil) }))
+	decoded := false
+	err := k.Check(func(out any) error {
+		err := g.Config.Decode(out, nil)
+		decoded = err == nil
+		return err
+	})
+	if decoded && g.Config.Templated() {
+		return // whether its values are right is seen when they are known: Bind
+	}
+	c.keep(g.Pos, "gate "+g.Name, err)
 }
 
 func (c *checker) guard(g plan.Guard) {

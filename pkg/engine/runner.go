@@ -81,7 +81,7 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 	if err != nil {
 		return journal.End{}, err
 	}
-	bound, err := Bind(ctx, prog, o.Live)
+	bound, err := Bind(ctx, prog, r.World, o.Live)
 	if err == nil {
 		err = refuse(ctx, bound)
 	}

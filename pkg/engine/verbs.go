@@ -60,7 +60,7 @@ type pre map[string]map[string]map[string]state.Value
 
 func (f frame) observe(sel []selected) (pre, error) {
 	before := pre{}
-	for _, s := range sel {
+	for _, s := range merged(sel) {
 		var seen journal.Observed
 		in := journal.Observe{Target: s.target, IDs: s.ids}
 		if err := f.c.Do(f.path+"."+s.target+".observe", "observe", in, &seen); err != nil {
@@ -72,6 +72,20 @@ func (f frame) observe(sel []selected) (pre, error) {
 		maps.Copy(before[s.target], seen.Objects)
 	}
 	return before, nil
+}
+
+// merged has each target once.
+func merged(sel []selected) []selected {
+	var out []selected
+	for _, s := range sel {
+		i := slices.IndexFunc(out, func(o selected) bool { return o.target == s.target })
+		if i < 0 {
+			out = append(out, s)
+			continue
+		}
+		out[i].ids = slices.Concat(out[i].ids, s.ids)
+	}
+	return out
 }
 
 // change makes changes on several targets: everywhere first what adds
@@ -252,7 +266,7 @@ func (f frame) ramp(s plan.Step) (string, error) {
 			return "", err
 		}
 	}
-	return fmt.Sprintf("%s carries %d %%", s.Ramp.To, s.Ramp.Percent[len(s.Ramp.Percent)-1]), nil
+	return fmt.Sprintf("%s carries %d %%", f.sideName(s.Ramp.To), s.Ramp.Percent[len(s.Ramp.Percent)-1]), nil
 }
 
 // ramp is the full weight of every object on both sides.

@@ -135,6 +135,7 @@ func TestWatch(t *testing.T) {
 		{"gives up one timeout after the hold", []string{"?"}, Policy{Every: s, Timeout: 20 * s}, 5 * s, 25 * s,
 			"gate up (web1): not passed within 20s: 2 of 100 answers"},
 		{"a no after the hold still ends it", []string{"??????n"}, Policy{Every: s}, 5 * s, 6 * s, "gate up (web1): status 503"},
+		{"what cannot be seen at the end is not a yes", []string{"yxxxxxxy"}, Policy{Every: s}, 5 * s, 7 * s, ""},
 		{"no verdict without a look", []string{"xxxy"}, Policy{Every: s}, 0, 3 * s, ""},
 		{"no hold is still one look", []string{"y"}, Policy{}, -time.Minute, 0, ""},
 	}

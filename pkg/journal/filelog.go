@@ -19,7 +19,7 @@ type fileLog struct {
 	looks   *looks
 
 	// append serializes writers; it is held over the fsync and OnRecord.
-	append sync.Mutex
+	append latch
 	file   File
 	inode  os.FileInfo
 	failed error // why there are no more appends
@@ -40,7 +40,7 @@ func (s *FileStore) log(id string, c chain) (*fileLog, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	l := &fileLog{id: id, dir: s.run(id), o: s.o, file: f, inode: inode, c: c}
+	l := &fileLog{id: id, dir: s.run(id), o: s.o, append: newLatch(), file: f, inode: inode, c: c}
 	l.looks = newLooks(l.dir, s.o)
 	return l, nil
 }

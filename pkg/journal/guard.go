@@ -38,6 +38,16 @@ func guard(ctx context.Context, path string) (func(), error) {
 	return nil, fmt.Errorf("lock %s: %w", path, err)
 }
 
+// latch is a mutex for what is held while waiting for time to pass (guard).
+// Unlike a sync.Mutex it lets a testing/synctest clock move on for its owner
+// while others wait for it.
+type latch chan struct{}
+
+func newLatch() latch { return make(latch, 1) }
+
+func (l latch) Lock()   { l <- struct{}{} }
+func (l latch) Unlock() { <-l }
+
 func wasTimeout(err error) bool {
 	t, ok := err.(interface{ Timeout() bool }) //nolint:errorlint // context.DeadlineExceeded itself
 	return ok && t.Timeout()

@@ -91,6 +91,18 @@ func (e Errors) err() error {
 	return e
 }
 
+// most is how many errors are told at once; more help nobody.
+const most = 50
+
+// few keeps the first errors and says how many there are beyond.
+func (e Errors) few(file string) Errors {
+	if len(e) <= most {
+		return e
+	}
+	rest := &Error{Pos: Pos{File: file}, Width: 1, Text: fmt.Sprintf("%d more errors", len(e)-most)}
+	return append(e[:most:most], rest)
+}
+
 // sorted puts errors in the order of their places and drops repetitions, which
 // aliases make.
 func (e Errors) sorted() Errors {
@@ -192,9 +204,9 @@ func list(words []string) string {
 
 // some is a list that stays readable when there are thousands of words.
 func some(words []string) string {
-	const most = 12
-	if len(words) > most {
-		return strings.Join(words[:most], ", ") + ", ... (" + strconv.Itoa(len(words)) + " in all)"
+	const shown = 12
+	if len(words) > shown {
+		return strings.Join(words[:shown], ", ") + ", ... (" + strconv.Itoa(len(words)) + " in all)"
 	}
 	return strings.Join(words, ", ")
 }

@@ -40,8 +40,8 @@ func (x Expr) Bool(scope Scope) (bool, error) {
 	return b, nil
 }
 
-// Equal reports whether both say the same at the same place.
-func (x Expr) Equal(y Expr) bool { return x.Source == y.Source && x.Pos == y.Pos }
+// Equal reports whether both say the same.
+func (x Expr) Equal(y Expr) bool { return x.Source == y.Source }
 
 // MarshalText is the source of the expression.
 func (x Expr) MarshalText() ([]byte, error) { return []byte(x.Source), nil }
@@ -240,7 +240,7 @@ func (c *code) run(scope Scope) (any, error) {
 	}
 	v, err := expr.Run(c.program, map[string]any(scope))
 	if err != nil {
-		return nil, errors.New(firstLine(err.Error()))
+		return nil, errors.New(exprPlace.ReplaceAllString(firstLine(err.Error()), ""))
 	}
 	return v, nil
 }
@@ -259,6 +259,9 @@ func (e *env) needsMissing(t *Template) bool {
 	}
 	return false
 }
+
+// exprPlace is what the library adds to its messages.
+var exprPlace = regexp.MustCompile(` \([0-9]+:[0-9]+\)$`)
 
 // scoped are the names that a scope may lack.
 var scoped = []string{"vars", "groups", "steps", "member", "run", "attempt", "live", "idle"}

@@ -48,7 +48,7 @@ func Load(text []byte, o Options) (Plan, error) {
 	l.gates()
 	l.views()
 	l.steps()
-	if err := l.errs.sorted().err(); err != nil {
+	if err := l.errs.sorted().few(o.File).err(); err != nil {
 		return Plan{}, err
 	}
 	l.lint()
@@ -104,7 +104,7 @@ func (l *loader) tree() (*node, error) {
 	b := &builder{src: l.src, env: l.env, anchors: map[string]*node{}}
 	root := b.node(doc, 0)
 	if len(b.errs) > 0 {
-		return nil, b.errs.sorted().err()
+		return nil, b.errs.sorted().few(l.opts.File).err()
 	}
 	if root.kind != mapKind {
 		return nil, l.src.errorf(root.pos, root.width, hint, "a plan is a map, not %s", root.what())
@@ -171,15 +171,13 @@ func (l *loader) defaults() {
 		return
 	}
 	var raw struct {
-		Timeout *time.Duration `yaml:"timeout"`
-		Retry   Node           `yaml:"retry"`
-		OnFail  Node           `yaml:"on_fail"`
+		Timeout Node `yaml:"timeout"`
+		Retry   Node `yaml:"retry"`
+		OnFail  Node `yaml:"on_fail"`
 	}
 	l.read(n, "defaults", &raw)
-	if raw.Timeout != nil {
-		if l.plan.Defaults.Timeout = *raw.Timeout; *raw.Timeout <= 0 && !l.open(n.get("timeout")) {
-			l.fail(n.get("timeout"), "leave it out for 10m", "timeout must be more than nothing")
-		}
+	if d := l.positive(raw.Timeout.n, "timeout"); d > 0 {
+		l.plan.Defaults.Timeout = d
 	}
 	l.plan.Defaults.Retry = l.retry(raw.Retry.n, l.plan.Defaults.Retry)
 	l.plan.Defaults.OnFail = l.choice(raw.OnFail.n, "on_fail", l.plan.Defaults.OnFail, onFail)

@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // Node is a raw block of a plan with its positions. What it means is known to
 // whoever decodes it: a driver, a gate.
 type Node struct {
@@ -110,4 +112,34 @@ func (n Node) Decode(out any, scope Scope) error {
 	d := decoder{scope: scope, errs: &errs, label: n.label}
 	d.root(n, out)
 	return errs.sorted().err()
+}
+
+// Templated reports whether the block holds an expression anywhere: what it
+// says is known only when it runs.
+func (n Node) Templated() bool { return n.n.templated() }
+
+// Mentions reports whether an expression of the block names root: "steps".
+func (n Node) Mentions(root string) bool { return n.n.mentions(root) }
+
+func (n *node) mentions(root string) bool {
+	if n == nil {
+		return false
+	}
+	if templated(n.text) && n.env != nil {
+		if t, f := n.env.template(n.text); f == nil && slices.Contains(t.Names(), root) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(n.items, func(i *node) bool { return i.mentions(root) }) ||
+		slices.ContainsFunc(n.entries, func(e entry) bool { return e.value.mentions(root) })
+}
+
+func (n *node) templated() bool {
+	if n == nil {
+		return false
+	}
+	if templated(n.text) || slices.ContainsFunc(n.items, (*node).templated) {
+		return true
+	}
+	return slices.ContainsFunc(n.entries, func(e entry) bool { return e.value.templated() })
 }

@@ -171,6 +171,9 @@ func (s *source) document(text []byte) (file *ast.File, failed *Error) {
 	if err := s.shallow(tokens); err != nil {
 		return nil, err
 	}
+	if err := s.narrow(tokens); err != nil {
+		return nil, err
+	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, s.syntax(err)
@@ -198,6 +201,48 @@ func (s *source) shallow(tokens token.Tokens) *Error {
 		}
 		if open > maxDepth || entries > maxDepth || (t.Position != nil && t.Position.IndentNum > 10*maxDepth) {
 			return s.errorf(s.tokenPos(t), 1, "", "nested more than %d deep", maxDepth)
+		}
+	}
+	return nil
+}
+
+// maxKeys is how many keys a block map may have: the parser recurses for each,
+// and its time grows with their square. Flow maps and lists have no limit.
+const maxKeys = 10_000
+
+// narrow refuses block maps with more keys than the parser can take.
+func (s *source) narrow(tokens token.Tokens) *Error {
+	type column struct{ at, keys int }
+	var open []column // the block maps around a token, by the column of their keys
+	line, flow := 0, 0
+	for _, t := range tokens {
+		if t.Position == nil {
+			continue
+		}
+		if t.Position.Line != line && flow == 0 {
+			for len(open) > 0 && open[len(open)-1].at > t.Position.Column {
+				open = open[:len(open)-1]
+			}
+		}
+		line = t.Position.Line
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+		case token.SequenceEndType, token.MappingEndType:
+			flow--
+		case token.MappingValueType:
+			if flow > 0 || t.Prev == nil || t.Prev.Position == nil {
+				continue
+			}
+			at := t.Prev.Position.Column
+			if len(open) == 0 || open[len(open)-1].at < at {
+				open = append(open, column{at: at})
+			}
+			last := &open[len(open)-1]
+			if last.keys++; last.keys > maxKeys {
+				return s.errorf(s.tokenPos(t.Prev), 1, "write it as {a: ..., b: ...} or as a list", "a map of more than %d keys", maxKeys)
+			}
+		default:
 		}
 	}
 	return nil

@@ -78,6 +78,11 @@ func (n *node) what() string {
 		return "a list"
 	case n.null():
 		return "nothing"
+	case n.plain && (integerForm.MatchString(n.text) || decimalForm.MatchString(n.text)):
+		return n.text
+	}
+	if _, ok := n.boolean(); ok {
+		return n.text
 	}
 	return quoteShort(n.text)
 }

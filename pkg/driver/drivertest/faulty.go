@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -175,7 +176,7 @@ func (f *Flaky) Apply(ctx context.Context, changes []state.Change) error {
 }
 
 func (f *Flaky) later(ctx context.Context, d time.Duration, changes []state.Change) {
-	ctx = context.WithoutCancel(ctx)
+	ctx, changes = context.WithoutCancel(ctx), slices.Clone(changes)
 	f.late.Add(1)
 	time.AfterFunc(d, func() {
 		defer f.late.Done()

@@ -135,10 +135,14 @@ func (r row) state() state.Value {
 }
 
 // checked reports whether the server has health checks and they run.
-func (r row) checked() bool { return r.check&(checkConfigured|checkEnabled) == checkConfigured|checkEnabled }
+func (r row) checked() bool {
+	return r.check&(checkConfigured|checkEnabled) == checkConfigured|checkEnabled
+}
 
 // agentRuns reports whether an agent may set the weight.
-func (r row) agentRuns() bool { return r.agent&(checkConfigured|checkEnabled) == checkConfigured|checkEnabled }
+func (r row) agentRuns() bool {
+	return r.agent&(checkConfigured|checkEnabled) == checkConfigured|checkEnabled
+}
 
 // passed reports whether the server is up and its last check passed. It is
 // honest only after `health down`, or long after the last change of state.

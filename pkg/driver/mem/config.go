@@ -28,7 +28,7 @@ type Options struct {
 type Member struct {
 	Weight  int    `yaml:"weight,omitempty" jsonschema_description:"0..256; 0 when left out"`
 	State   string `yaml:"state,omitempty" jsonschema:"enum=ready,enum=drain,enum=maint" jsonschema_description:"ready when left out"`
-	Absent  bool   `yaml:"absent,omitempty" jsonschema_description:"the attribute present is false at first"`
+	Absent  bool   `yaml:"absent,omitempty" jsonschema_description:"the server is known but does not exist at first; a plan can create it"`
 	Address string `yaml:"address,omitempty" jsonschema_description:"host:port"`
 	Health  string `yaml:"health,omitempty" jsonschema:"enum=up,enum=down,enum=unknown" jsonschema_description:"up when left out"`
 	Load    `yaml:",inline"`
@@ -113,7 +113,7 @@ func (m Member) attrs() map[string]state.Value {
 	if s == "" {
 		s = "ready"
 	}
-	return map[string]state.Value{Weight: state.Int(m.Weight), State: state.Text(s), Present: state.Bool(!m.Absent)}
+	return map[string]state.Value{Weight: state.Int(m.Weight), State: state.Text(s), Present: state.Bool(true)}
 }
 
 func (m Member) info() map[string]string {

@@ -28,7 +28,6 @@ func poolHarness(target func(*testing.T) *mem.Target) drivertest.Harness {
 		Settable: []drivertest.Settable{
 			{Objects: both, Attribute: mem.Weight, A: state.Int(100), B: state.Int(0), C: state.Int(37)},
 			{Objects: both, Attribute: mem.State, A: state.Text("ready"), B: state.Text("drain"), C: state.Text("maint")},
-			{Objects: both[:1], Attribute: mem.Present, A: state.Bool(true), B: state.Bool(false)},
 		},
 		Create: &drivertest.Creation{Kind: mem.Server, Name: "web9", Attrs: map[string]state.Value{
 			mem.Weight: state.Int(5), mem.State: state.Text("ready"), mem.Present: state.Bool(true),

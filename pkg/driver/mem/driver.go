@@ -81,8 +81,35 @@ func (t *Target) set(w *world, changes []state.Change) error {
 			return driver.Permanent(fmt.Errorf("%s: %w", id, err))
 		}
 	}
+	if err := t.whole(*w, o, changes); err != nil {
+		return err
+	}
 	w.write(t.info, changes, time.Now())
 	return nil
+}
+
+// whole refuses to make or leave half a server: it exists with present true,
+// or not at all. A twin leaves that to the real driver.
+func (t *Target) whole(w world, o state.Object, changes []state.Change) error {
+	if t.info.Name != Name || o.Kind != Server {
+		return nil
+	}
+	id := changes[0].Object
+	_, live := w.State.Objects[id]
+	next, lives := w.State.With(changes).Objects[id]
+	loses := slices.ContainsFunc(changes, func(c state.Change) bool { return !c.To.Present() })
+	switch {
+	case !lives, next.Attrs[Present] == state.Bool(true) && !loses:
+		return nil
+	case !live:
+		return notFound(w, id)
+	}
+	return driver.Permanent(hint.Wrap(fmt.Errorf("%s: a server is there as a whole or not at all", id), "set present"))
+}
+
+func notFound(w world, id string) error {
+	err := fmt.Errorf("no object %q: %w", id, driver.ErrNotFound)
+	return driver.Permanent(hint.Wrap(err, "there are: %s", w.names()))
 }
 
 // newborn returns the object that changes from absent create. A server that
@@ -94,8 +121,7 @@ func (t *Target) newborn(w *world, changes []state.Change) (state.Object, error)
 	k, _ := t.info.Kind(o.Kind)
 	from := slices.ContainsFunc(changes, func(c state.Change) bool { return c.From.Present() && c.To.Present() })
 	if !ok || (k.Member && from) {
-		err := fmt.Errorf("no object %q: %w", id, driver.ErrNotFound)
-		return o, driver.Permanent(hint.Wrap(err, "there are: %s", w.names("")))
+		return o, notFound(*w, id)
 	}
 	known := make(map[string]state.Object, len(w.Known)+1)
 	for i, obj := range w.Known {

@@ -39,7 +39,7 @@ func Info() driver.Info {
 			Attributes: []driver.Attribute{
 				{Name: Weight, Type: driver.TypeInt, Min: 0, Max: 256, Doc: "share of the traffic; 0 takes no new sessions"},
 				{Name: State, Type: driver.TypeEnum, Enum: []string{"ready", "drain", "maint"}, Doc: "ready takes traffic; drain only ends what it has; maint is off"},
-				{Name: Present, Type: driver.TypeBool, Doc: "false takes the server out of the pool without forgetting it"},
+				{Name: Present, Type: driver.TypeBool, Doc: "true creates the server together with its other attributes; absent takes it away"},
 			},
 			Capacity: Capacity,
 			Doc:      "A server of the pool, one object on each node.",
@@ -54,11 +54,8 @@ func Info() driver.Info {
 	}
 }
 
-// Capacity is the weight of a server that is present and ready, else 0.
+// Capacity is the weight of a server that is ready, else 0.
 func Capacity(attrs map[string]state.Value) float64 {
-	if attrs[Present] == state.Bool(false) {
-		return 0
-	}
 	if s := attrs[State]; s.Present() && s.Text() != "ready" {
 		return 0
 	}

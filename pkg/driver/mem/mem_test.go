@@ -76,7 +76,6 @@ func TestOnlyAReadyAndPresentServerHasCapacity(t *testing.T) {
 		"ready without weight": {attrs{"weight": "0", "state": `"ready"`, "present": "true"}, 0},
 		"draining":             {attrs{"weight": "7", "state": `"drain"`, "present": "true"}, 0},
 		"in maintenance":       {attrs{"weight": "7", "state": `"maint"`, "present": "true"}, 0},
-		"taken out":            {attrs{"weight": "7", "state": `"ready"`, "present": "false"}, 0},
 		"absent":               {nil, 0},
 	}
 	for name, test := range tests {
@@ -144,6 +143,27 @@ func TestARestartForgetsChangesAndBeginsANewLife(t *testing.T) {
 	}
 }
 
+func TestAServerThatWasAbsentKeepsItsAddress(t *testing.T) {
+	m := mem.New(mem.Options{Pool: map[string]mem.Member{"web1": {Weight: 100}, "web2": {Absent: true, Address: "10.0.0.2:80"}}})
+	s, err := m.Read(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]string{"web1"}, s.IDs()); diff != "" {
+		t.Errorf("objects at first (-want +got):\n%s", diff)
+	}
+	must(t, m.Apply(t.Context(), []state.Change{
+		{Object: "web2", Attribute: "present", To: "true"}, {Object: "web2", Attribute: "weight", To: "5"},
+	}))
+	s, err = m.Read(t.Context())
+	must(t, err)
+	if got := s.Objects["web2"]; got.Info["host"] != "10.0.0.2" || got.Kind != mem.Server {
+		t.Errorf("created %+v", got)
+	}
+	health, err := m.Health(t.Context(), []string{"web2"})
+	if err != nil || health["web2"].State != driver.Up {
+		t.Errorf("health %v, %v", health, err)
+	}
+}
+
 func TestValuesThatAreNotAcceptedAreRefusedForGood(t *testing.T) {
 	tests := map[string]struct {
 		change state.Change
@@ -160,6 +180,18 @@ func TestValuesThatAreNotAcceptedAreRefusedForGood(t *testing.T) {
 		"a server that is not there": {
 			state.Change{Object: "lb1/web9", Attribute: "weight", From: "100", To: "0"},
 			`no object "lb1/web9": not found`,
+		},
+		"a weight without a server": {
+			state.Change{Object: "lb1/web9", Attribute: "weight", To: "5"},
+			`no object "lb1/web9": not found`,
+		},
+		"a server without its presence": {
+			state.Change{Object: "lb1/web1", Attribute: "present", From: "true", To: "false"},
+			"lb1/web1: a server is there as a whole or not at all",
+		},
+		"half a server": {
+			state.Change{Object: "lb1/web1", Attribute: "weight", From: "100"},
+			"lb1/web1: a server is there as a whole or not at all",
 		},
 	}
 	for name, test := range tests {
@@ -237,35 +269,25 @@ func TestProcessesShareAFile(t *testing.T) {
 	}
 }
 
+func TestAnEmptyFileIsAnEmptyTarget(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pool.json")
+	must(t, os.WriteFile(path, []byte("{}"), 0o600))
+	m := mem.New(mem.Options{File: path})
+	must(t, m.Restart(""))
+	set(t, m, "www.example.com A", "ttl", state.Absent, "60")
+	s, err := m.Read(t.Context())
+	must(t, err)
+	if diff := cmp.Diff([]string{"www.example.com A"}, s.IDs()); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+}
+
 func TestAFileThatIsNoStateIsAnErrorWithItsName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pool.json")
 	must(t, os.WriteFile(path, []byte("weight: 100"), 0o600))
 	_, err := mem.New(mem.Options{File: path}).Read(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "read "+path+": ") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestLocateNamesServersOnEveryNodeAndRecordSets(t *testing.T) {
-	m := mem.New(pool())
-	got, err := m.Locate(mem.Server, "web9")
-	must(t, err)
-	want := map[string]state.Object{
-		"lb1/web9": {Kind: "server", Name: "web9", Node: "lb1"},
-		"lb2/web9": {Kind: "server", Name: "web9", Node: "lb2"},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("servers (-want +got):\n%s", diff)
-	}
-	got, err = m.Locate(mem.Record, "www.example.com A")
-	must(t, err)
-	if diff := cmp.Diff(map[string]state.Object{"www.example.com A": {Kind: "record", Name: "www.example.com A"}}, got); diff != "" {
-		t.Errorf("record sets (-want +got):\n%s", diff)
-	}
-	for kind, name := range map[string]string{"server": "a/b", "record": "www", "map": "x"} {
-		if _, err := m.Locate(kind, name); !errors.Is(err, driver.ErrPermanent) {
-			t.Errorf("locate %s %s: %v", kind, name, err)
-		}
 	}
 }
 
@@ -286,71 +308,6 @@ func TestSettleTakesAsLongAsTheOptionsSay(t *testing.T) {
 			t.Errorf("max in flight is %s", m.MaxInFlight())
 		}
 	})
-}
-
-// instances stands in for a registry's driver: one instance of a service, with
-// attributes that a pool of servers does not have.
-func instances() (driver.Info, state.State) {
-	info := driver.Info{Name: "registry", Kinds: []driver.Kind{{
-		Name: "instance", Member: true,
-		Attributes: []driver.Attribute{
-			{Name: "weight", Type: driver.TypeNumber, Max: 10000},
-			{Name: "enabled", Type: driver.TypeBool},
-			{Name: "ephemeral", Type: driver.TypeBool, ReadOnly: true},
-		},
-		Capacity: func(a map[string]state.Value) float64 {
-			w, _ := a["weight"].Float()
-			if !a["enabled"].Bool() {
-				return 0
-			}
-			return w
-		},
-	}}}
-	return info, state.State{Objects: map[string]state.Object{
-		"10.0.0.1:8080@DEFAULT": {Kind: "instance", Name: "10.0.0.1:8080", Attrs: map[string]state.Value{"weight": "1.5", "enabled": "true", "ephemeral": "true"}},
-	}}
-}
-
-type locator struct{}
-
-func (locator) Locate(kind, name string) (map[string]state.Object, error) {
-	return map[string]state.Object{name + "@DEFAULT": {Kind: kind, Name: name}}, nil
-}
-
-func TestATwinStandsInForAnotherDriver(t *testing.T) {
-	info, s := instances()
-	twin := mem.Twin(info, s, []string{"registry://r1/users"})
-	twin.LocateBy(locator{})
-	const id = "10.0.0.1:8080@DEFAULT"
-	set(t, twin, id, "enabled", "true", "false")
-	if got := s.Get(id, "enabled"); got != "true" {
-		t.Errorf("the original state is now %s", got)
-	}
-	must(t, twin.SetLoad(id, mem.Load{Sessions: 4}))
-	if got := inFlight(t, twin, id).Now; got != 0 {
-		t.Errorf("a disabled instance has %d in flight", got)
-	}
-	err := twin.Apply(t.Context(), []state.Change{{Object: id, Attribute: "ephemeral", From: "true", To: "false"}})
-	if !errors.Is(err, driver.ErrPermanent) {
-		t.Errorf("a read-only attribute was set: %v", err)
-	}
-	found, err := twin.Locate("instance", "10.0.0.2:8080")
-	must(t, err)
-	if diff := cmp.Diff(map[string]state.Object{"10.0.0.2:8080@DEFAULT": {Kind: "instance", Name: "10.0.0.2:8080"}}, found); diff != "" {
-		t.Errorf("located (-want +got):\n%s", diff)
-	}
-	set(t, twin, "10.0.0.2:8080@DEFAULT", "weight", state.Absent, "1")
-	now, err := twin.Read(t.Context())
-	must(t, err)
-	if got := now.Objects["10.0.0.2:8080@DEFAULT"]; got.Kind != "instance" || got.Name != "10.0.0.2:8080" {
-		t.Errorf("created %+v", got)
-	}
-	if diff := cmp.Diff([]string{"registry://r1/users"}, twin.Scopes()); diff != "" {
-		t.Errorf("scopes (-want +got):\n%s", diff)
-	}
-	if err := twin.Apply(t.Context(), []state.Change{{Object: "10.0.0.9:1@X", Attribute: "weight", From: "1", To: "2"}}); !errors.Is(err, driver.ErrNotFound) {
-		t.Errorf("an unknown instance: %v", err)
-	}
 }
 
 func TestTheFactoryOpensATargetFromAPlansBlock(t *testing.T) {

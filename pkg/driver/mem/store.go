@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/flip-cli/flip/pkg/state"
 )
 
 // store keeps a world. do runs f alone; with write it keeps what f leaves, also
@@ -82,6 +84,13 @@ func (s *file) load() (w world, fresh bool, err error) {
 	}
 	if err := json.Unmarshal(b, &w); err != nil {
 		return w, false, fmt.Errorf("read %s: %w", s.path, err)
+	}
+	w.State, w.Seed = clone(w.State), clone(w.Seed)
+	if w.Known == nil {
+		w.Known = map[string]state.Object{}
+	}
+	if w.Members == nil {
+		w.Members = map[string]member{}
 	}
 	return w, false, nil
 }

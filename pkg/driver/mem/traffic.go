@@ -33,7 +33,7 @@ func look[T any](ctx context.Context, t *Target, ids []string, ask func(member, 
 				return err
 			}
 			m, ok := w.Members[id]
-			if !ok {
+			if _, live := w.State.Objects[id]; !live || !ok {
 				return driver.Permanent(fmt.Errorf("no member %q: %w", id, driver.ErrNotFound))
 			}
 			answers[id] = ask(m, now)

@@ -50,8 +50,12 @@ func seed(o Options) world {
 		for name, m := range o.Pool {
 			obj := state.Object{Kind: Server, Name: name, Node: node, Attrs: m.attrs(), Info: m.info()}
 			h, _ := health(m.Health) // Validate has looked
-			s.Objects[serverID(node, name)] = obj
-			w.Members[serverID(node, name)] = member{Health: h, Load: m.Load, Turned: now}.turn(Capacity(obj.Attrs) > 0, now)
+			id := serverID(node, name)
+			w.Known[id] = bare(obj)
+			w.Members[id] = member{Health: h, Load: m.Load, Turned: now}.turn(!m.Absent && Capacity(obj.Attrs) > 0, now)
+			if !m.Absent {
+				s.Objects[id] = obj
+			}
 		}
 	}
 	for name, r := range o.Records {
@@ -77,7 +81,8 @@ func bare(o state.Object) state.Object {
 }
 
 func clone(s state.State) state.State {
-	c := state.State{Objects: make(map[string]state.Object, len(s.Objects)), Nodes: maps.Clone(s.Nodes)}
+	c := state.State{Objects: make(map[string]state.Object, len(s.Objects)), Nodes: map[string]state.Incarnation{}}
+	maps.Copy(c.Nodes, s.Nodes)
 	for id, o := range s.Objects {
 		o.Attrs, o.Info = maps.Clone(o.Attrs), maps.Clone(o.Info)
 		c.Objects[id] = o
@@ -214,13 +219,11 @@ func (w world) locate(id string) (state.Object, bool) {
 	return state.Object{Kind: Server, Name: name, Node: node}, ok && name != ""
 }
 
-// names lists what a pool or a zone holds, for hints.
-func (w world) names(kind string) string {
+// names lists what is there, for hints.
+func (w world) names() string {
 	var names []string
 	for _, o := range w.State.Objects {
-		if kind == "" || o.Kind == kind {
-			names = append(names, o.Name)
-		}
+		names = append(names, o.Name)
 	}
 	slices.Sort(names)
 	return strings.Join(slices.Compact(names), ", ")

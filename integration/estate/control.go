@@ -1,0 +1,140 @@
+package estate
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/flip-cli/flip/integration/traffic"
+)
+
+// Arg is the first argument that tells a program to be the deploy command.
+const Arg = "estate-deploy"
+
+// Main serves the programs that Start runs again: the app and the deploy
+// command. It returns false when the arguments are for somebody else.
+func Main(args []string) (code int, ours bool) {
+	switch {
+	case len(args) > 1 && args[1] == traffic.Arg:
+		return traffic.Main(args[2:], os.Stdin, os.Stdout, os.Stderr), true
+	case len(args) > 1 && args[1] == Arg:
+		return deploy(args[2:], os.Stdout, os.Stderr), true
+	}
+	return 0, false
+}
+
+// deploy asks the estate to install: SOCKET VERSION SERVER...
+func deploy(args []string, stdout, stderr io.Writer) int {
+	if len(args) < 3 {
+		fmt.Fprintln(stderr, "usage: deploy VERSION SERVER...")
+		return 2
+	}
+	c, err := net.Dial("unix", args[0])
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	defer c.Close()
+	fmt.Fprintln(c, strings.Join(args[1:], " "))
+	answer, err := bufio.NewReader(c).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 1
+	}
+	if answer != "ok\n" {
+		fmt.Fprint(stderr, answer)
+		return 1
+	}
+	fmt.Fprintf(stdout, "installed %s on %s\n", args[1], strings.Join(args[2:], ", "))
+	return 0
+}
+
+// control takes orders of the deploy command.
+type control struct {
+	l    net.Listener
+	path string
+}
+
+func listen(path string, e *Estate) (*control, error) {
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	c := &control{l, path}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn, e)
+		}
+	}()
+	return c, nil
+}
+
+func serve(conn net.Conn, e *Estate) {
+	defer conn.Close()
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return
+	}
+	words := strings.Fields(line)
+	if len(words) < 2 {
+		fmt.Fprintln(conn, "nothing to install")
+		return
+	}
+	if err := e.Install(words[0], words[1:]...); err != nil {
+		fmt.Fprintln(conn, err)
+		return
+	}
+	fmt.Fprintln(conn, "ok")
+}
+
+func (c *control) close() { _ = c.l.Close() }
+
+// Ready waits until every node's checks have passed on every server that runs.
+func (e *Estate) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		waiting, err := e.waiting()
+		if err != nil {
+			return err
+		}
+		if waiting == "" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), fmt.Errorf("not healthy: %s", waiting))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// waiting names a server whose health check has not passed yet.
+func (e *Estate) waiting() (string, error) {
+	for _, n := range e.Nodes {
+		stat, err := n.Command("show stat")
+		if err != nil {
+			return "", err
+		}
+		for line := range strings.Lines(stat) {
+			f := strings.Split(line, ",")
+			if len(f) < 40 || f[1] == "BACKEND" || f[1] == "FRONTEND" || strings.HasPrefix(f[0], "#") {
+				continue
+			}
+			if a := e.apps[f[1]]; a != nil && !a.NotRunning && a.process != nil && f[36] != "L7OK" && f[17] != "no check" {
+				return f[1] + " " + f[17] + " " + f[36], nil
+			}
+		}
+	}
+	return "", nil
+}
