@@ -168,7 +168,7 @@ func (x *Executor) buildGate(g plan.Gate, in gateIn) ([]gate.Named, error) {
 			members = append(members, &group.Members[i])
 		}
 	}
-	policy := gate.Policy{Every: g.Every, Timeout: g.Timeout, Passes: g.Passes, For: g.For, Failures: g.Failures}
+	policy := policyOf(g)
 	var named []gate.Named
 	for _, m := range members {
 		scope := x.Program.scope(m, in.Outputs, "", 1)
@@ -183,6 +183,10 @@ func (x *Executor) buildGate(g plan.Gate, in gateIn) ([]gate.Named, error) {
 		named = append(named, n)
 	}
 	return named, nil
+}
+
+func policyOf(g plan.Gate) gate.Policy {
+	return gate.Policy{Every: g.Every, Timeout: g.Timeout, Passes: g.Passes, For: g.For, Failures: g.Failures}
 }
 
 // gateEnv lends gates the run's targets.

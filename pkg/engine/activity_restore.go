@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
@@ -110,7 +111,7 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 		todo = raise
 	} else if phase == "lower" && len(raise) > 0 {
 		// Something raised itself meanwhile (a late write): all is put back.
-		todo = append(raise, lower...)
+		todo = slices.Concat(raise, lower)
 	}
 	if len(todo) == 0 {
 		return out, nil

@@ -107,6 +107,7 @@ func (c *checker) gate(g plan.Gate) {
 		return // whether its values are right is seen when they are known: Bind
 	}
 	c.keep(g.Pos, "gate "+g.Name, err)
+	c.keep(g.Pos, "gate "+g.Name, policyOf(g).Validate())
 }
 
 func (c *checker) guard(g plan.Guard) {

@@ -36,7 +36,6 @@ type shared struct {
 	sleeps  map[string]time.Time
 	steps   map[string]stepMark // by path
 	retried string              // the step that a resumed run does anew
-	pollErr error
 	inboxed []journal.Message
 	// uncertain: some call's outcome was unknown, so its effect may come late.
 	uncertain bool

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/state"
 )
@@ -120,13 +121,16 @@ type undo struct {
 	ours   map[state.Key][]state.Value
 	drift  map[state.Key]journal.Drift
 	unread bool
+	// idled are the members that this way back took the traffic from, by
+	// target, and that were not drained since.
+	idled map[string][]string
 }
 
 // Undo puts back what effects changed, in reverse: capacity first, three-way,
 // and only that. It runs on a Context that an operator's first stop does not
 // end.
 func Undo(c Context, p *Program, effects []journal.Effect, o UndoOptions) UndoReport {
-	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}}
+	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}, idled: map[string][]string{}}
 	first := map[state.Key]state.Value{}
 	for _, e := range slices.Backward(forward(effects)) {
 		for _, ch := range e.Changes {
@@ -184,6 +188,9 @@ func (u *undo) segment(i int, s segment) error {
 			}
 			cmd.Deadline = until.Until
 		}
+		if err := u.quiet(name); err != nil {
+			return err
+		}
 		cmd.Log = fmt.Sprintf("logs/undo-%d-%d.log", u.o.Attempt, i)
 		var exit journal.Exit
 		if err := u.c.Do(u.path+name+".run", "run", cmd, &exit); err != nil {
@@ -230,11 +237,60 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 		if phase == "raise" {
 			continue // what it left alone is judged again when lowering
 		}
+		u.idle(out.Changes)
 		for _, d := range out.Drift {
 			u.drift[d.Key] = d
 			u.unread = u.unread || d.Unreadable != ""
 		}
 	}
+	return nil
+}
+
+// idle remembers which members a restore took out of traffic.
+func (u *undo) idle(changes []state.Change) {
+	after := map[state.Key]map[string]state.Value{}
+	for _, c := range changes {
+		k := state.Key{Target: c.Target, Object: c.Object}
+		if after[k] == nil {
+			after[k] = map[string]state.Value{}
+		}
+		after[k][c.Attribute] = c.To
+	}
+	for k, attrs := range after {
+		if !attrs["weight"].Present() && !attrs["state"].Present() && !attrs["enabled"].Present() {
+			continue
+		}
+		if kind := u.p.kindOf(k.Target, k.Object); kind.Member && u.p.capacity(k.Target, k.Object, attrs) == 0 && !slices.Contains(u.idled[k.Target], k.Object) {
+			u.idled[k.Target] = append(u.idled[k.Target], k.Object)
+		}
+	}
+}
+
+// undoDrain is how long a command's undo waits for what is in flight on
+// members that just lost their traffic. It may stop or replace them.
+const undoDrain = 15 * time.Second
+
+// quiet lets requests in flight end before a command may end their server.
+// What is still open at the deadline (websockets) does not hold up the way
+// back.
+func (u *undo) quiet(name string) error {
+	for _, target := range slices.Sorted(maps.Keys(u.idled)) {
+		if _, ok := driver.As[driver.Counter](u.p.Targets[target]); !ok {
+			continue
+		}
+		ids := u.idled[target]
+		slices.Sort(ids)
+		key := u.path + name + "." + target + ".drain"
+		var until journal.Until
+		if err := u.c.Do(key+".deadline", "clock", clockIn{undoDrain.String()}, &until); err != nil {
+			return err
+		}
+		in := journal.Drain{Target: target, IDs: ids, Interval: drainInterval.String(), Samples: drainSamples, Deadline: until.Until}
+		if err := u.c.Do(key, "drain", in, &journal.Drained{}); err != nil {
+			return err
+		}
+	}
+	clear(u.idled)
 	return nil
 }
 

@@ -388,6 +388,12 @@ func (f frame) wait(s plan.Step) (string, error) {
 	return "", f.hold(".wait", s.Gates, s.Wait.For, s.Timeout)
 }
 
+// What a drain does where the plan is silent.
+const (
+	drainInterval = 100 * time.Millisecond
+	drainSamples  = 3
+)
+
 func (f frame) drain(s plan.Step) (string, error) {
 	timeout := f.timeout(s)
 	if s.Drain.Metric != nil {
@@ -409,7 +415,7 @@ func (f frame) drain(s plan.Step) (string, error) {
 	for _, t := range sel {
 		in := journal.Drain{
 			Target: t.target, IDs: t.ids, Sessions: s.Drain.Sessions, Deadline: deadline,
-			Interval: orElse(s.Drain.Interval, 100*time.Millisecond).String(), Samples: max(s.Drain.Samples, 2),
+			Interval: orElse(s.Drain.Interval, drainInterval).String(), Samples: orElse(s.Drain.Samples, drainSamples),
 		}
 		text, err := f.drainTarget(s.Drain.Then, in)
 		if err != nil {

@@ -92,6 +92,7 @@ func (l *Locks) try(ctx context.Context, scopes []string, h LockInfo, o LockOpti
 	held := &Held{l: l, o: o, mu: newLatch(), beat: l.o.Now()}
 	now := l.now()
 	held.until = now.Add(o.Lease)
+	var before []LockInfo
 	for _, scope := range scopes {
 		old, ok, err := l.read(scope)
 		if err != nil {
@@ -105,27 +106,25 @@ func (l *Locks) try(ctx context.Context, scopes []string, h LockInfo, o LockOpti
 		}
 		h.Scope, h.Process, h.Since, h.Beat, h.LeaseUntil, h.Detached = scope, l.o.Self, now, now, held.until, false
 		h.Epoch = old.Epoch + 1
-		held.infos = append(held.infos, h)
+		held.infos, before = append(held.infos, h), append(before, old)
 	}
 	for n, i := range held.infos {
 		if err := l.write(i, true); err != nil {
-			return nil, errors.Join(err, l.undo(held.infos[:n]))
+			return nil, errors.Join(err, l.undo(held.infos[:n], before))
 		}
 	}
 	return held, nil
 }
 
-// undo gives back locks that were just written. What the run held before stays
-// its own, without a process.
-func (l *Locks) undo(written []LockInfo) error {
+// undo puts back what was there before the locks that were just written.
+func (l *Locks) undo(written, before []LockInfo) error {
 	var errs []error
-	for _, i := range written {
-		if i.Epoch > 1 {
-			i.Detached = true
-			errs = append(errs, l.write(i, true))
+	for n, i := range written {
+		if before[n].Scope == "" {
+			errs = append(errs, os.Remove(l.path(i.Scope)))
 			continue
 		}
-		errs = append(errs, os.Remove(l.path(i.Scope)))
+		errs = append(errs, l.write(before[n], true))
 	}
 	return errors.Join(errs...)
 }

@@ -131,6 +131,24 @@ func TestARecordThatWasTakenOutIsMissed(t *testing.T) {
 	}
 }
 
+func TestARecordOfAnotherRunDoesNotFollow(t *testing.T) {
+	var lines [2][][]byte
+	s := newStore(t, journal.FileOptions{Now: clock()})
+	for n := range lines {
+		l := newRun(t, s)
+		add(t, l, step("a", "begin"))
+		text, err := os.ReadFile(journalPath(l))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines[n] = bytes.SplitAfter(text, []byte("\n"))
+	}
+	_, _, err := journal.Read("j", slices.Concat(lines[0][0], lines[1][1]))
+	if c, ok := errors.AsType[*journal.CorruptError](err); !ok || c.Record != 2 {
+		t.Errorf("got %v, want corrupt at record 2", err)
+	}
+}
+
 func TestAJournalOfANewerFlipIsRefused(t *testing.T) {
 	_, _, err := journal.Read("j", []byte(`{"v":2,"anything":"else"}`+"\n"))
 	if _, ok := errors.AsType[*journal.NewerError](err); !ok {

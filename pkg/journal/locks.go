@@ -50,7 +50,8 @@ func (e *LockedError) Error() string {
 	case e.Alive:
 		return fmt.Sprintf("%s is locked by run %s, driven by %s", i.Scope, i.named(), since)
 	case i.Detached:
-		return fmt.Sprintf("%s is locked by run %s, which %s paused", i.Scope, i.named(), since)
+		return fmt.Sprintf("%s is locked by run %s, which stands since %s: %s on %s let go of it",
+			i.Scope, i.named(), i.Beat.Format(time.RFC3339), i.Who, i.Host)
 	}
 	return fmt.Sprintf("%s is locked by run %s, whose driver is gone: %s, last beat %s", i.Scope, i.named(), since, i.Beat.Format(time.RFC3339))
 }
@@ -89,8 +90,9 @@ type LocksOptions struct {
 // are made under one advisory file lock, so several scopes are taken at once
 // or not at all.
 type Locks struct {
-	dir string
-	o   LocksOptions
+	dir     string
+	o       LocksOptions
+	replace func(path string, data []byte, durable bool) error // replaceFile
 }
 
 // NewLocks keeps locks below root. Reading never creates it.
@@ -104,7 +106,7 @@ func NewLocks(root string, o LocksOptions) *Locks {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Locks{dir: filepath.Join(root, "locks"), o: o}
+	return &Locks{dir: filepath.Join(root, "locks"), o: o, replace: replaceFile}
 }
 
 const lockEnd = ".lock.json"
@@ -161,7 +163,7 @@ func readLock(path string) (LockInfo, error) {
 func (l *Locks) write(i LockInfo, durable bool) error {
 	text, err := marshal(i)
 	if err == nil {
-		err = replaceFile(l.path(i.Scope), append(text, '\n'), durable)
+		err = l.replace(l.path(i.Scope), append(text, '\n'), durable)
 	}
 	if err != nil {
 		return disk(fmt.Errorf("lock on %s: %w", i.Scope, err), l.dir)

@@ -84,6 +84,47 @@ func TestLocksAreTakenTogetherInOrderOrNotAtAll(t *testing.T) {
 	}
 }
 
+func TestLocksThatCannotAllBeWrittenAreAsTheyWere(t *testing.T) {
+	root := t.TempDir()
+	acquire(t, locksOf(root, far("a")), "R1", []string{"b"}, journal.LockOptions{Lease: time.Nanosecond, Beat: time.Hour}).Abandon()
+	b := locksOf(root, far("b"))
+	before, err := b.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.FailWrite(2, syscall.ENOSPC)
+	_, err = b.Acquire(t.Context(), []string{"a", "b", "c"}, journal.LockInfo{Run: "R1"}, journal.LockOptions{})
+	if !errors.Is(err, syscall.ENOSPC) || len(hint.Of(err)) == 0 {
+		t.Errorf("got %v, hints %q", err, hint.Of(err))
+	}
+	after, err := b.List(t.Context())
+	if diff := cmp.Diff(before, after); diff != "" || err != nil {
+		t.Errorf("locks (-before +after):\n%s %v", diff, err)
+	}
+	if h := acquire(t, b, "R1", []string{"a", "b", "c"}, journal.LockOptions{}); !h.Takeover().Unclean {
+		t.Errorf("the death of the process before is forgotten: %+v", h.Takeover())
+	}
+}
+
+func TestAnErrorOfALockSaysWhoHasIt(t *testing.T) {
+	i := journal.LockInfo{
+		Scope: "haproxy://lb1/be_web", Run: "01K9Z3M8", Plan: "shop-web", Who: "deploy",
+		Process: journal.Process{Host: "ci-17", PID: 7}, Since: began, Beat: began,
+	}
+	for text, e := range map[string]journal.LockedError{
+		"haproxy://lb1/be_web is locked by run 01K9Z3M8 (shop-web), driven by deploy on ci-17 (pid 7) since 2026-11-21T14:02:07Z":                                             {Info: i, Alive: true},
+		"haproxy://lb1/be_web is locked by run 01K9Z3M8 (shop-web), whose driver is gone: deploy on ci-17 (pid 7) since 2026-11-21T14:02:07Z, last beat 2026-11-21T14:02:07Z": {Info: i},
+	} {
+		if got := e.Error(); got != text {
+			t.Errorf("got  %s\nwant %s", got, text)
+		}
+	}
+	i.Detached, i.Plan = true, ""
+	if got, want := (&journal.LockedError{Info: i}).Error(), "haproxy://lb1/be_web is locked by run 01K9Z3M8, which stands since 2026-11-21T14:02:07Z: deploy on ci-17 let go of it"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestScopesThatLookAlikeHaveTheirOwnLocks(t *testing.T) {
 	l := locksOf(t.TempDir(), far("a"))
 	acquire(t, l, "R1", []string{"a/b"}, journal.LockOptions{})
@@ -271,94 +312,4 @@ func TestALockThatIsNoLockIsNamed(t *testing.T) {
 	}
 	_, err = l.List(t.Context())
 	mentions(t, "the error", err.Error(), files[0])
-}
-
-func TestANewProcessWithAnOldNumberIsNotMistakenForIt(t *testing.T) {
-	self := journal.Self()
-	if self.Start == "" || self.Space == "" {
-		t.Fatalf("this system does not tell when a process started: %+v", self)
-	}
-	reused := self
-	reused.Start = "1"
-	elsewhere := reused
-	elsewhere.Space = "another container"
-	for name, tc := range map[string]struct {
-		p    journal.Process
-		dead bool
-	}{
-		"this process lives":                    {self, false},
-		"its number was another's before":       {reused, true},
-		"another container cannot be looked at": {elsewhere, false},
-		"another host cannot be looked at":      {far("b"), false},
-	} {
-		if got := tc.p.Dead(self); got != tc.dead {
-			t.Errorf("%s: dead %v", name, got)
-		}
-	}
-	root := t.TempDir()
-	acquire(t, locksOf(root, reused), "R1", scopes, journal.LockOptions{})
-	h := acquire(t, locksOf(root, self), "R1", scopes, journal.LockOptions{})
-	if !h.Takeover().Unclean {
-		t.Errorf("taken over from a dead process: %+v", h.Takeover())
-	}
-}
-
-func TestOneOfTwoProcessesGetsTheLock(t *testing.T) {
-	root := t.TempDir()
-	a, b := spawn(t, "lock", root, "R1"), spawn(t, "lock", root, "R2")
-	a.tell("go")
-	b.tell("go")
-	got := map[string]int{}
-	got[a.hear()]++
-	got[b.hear()]++
-	if diff := cmp.Diff(map[string]int{"ok": 1, "locked": 1}, got); diff != "" {
-		t.Errorf("answers (-want +got):\n%s", diff)
-	}
-}
-
-func TestALockOfAKilledProcessIsItsRunsUntilResumed(t *testing.T) {
-	root := t.TempDir()
-	c := spawn(t, "lock", root, "R1")
-	c.tell("go")
-	if got := c.hear(); got != "ok" {
-		t.Fatal(got)
-	}
-	l := journal.NewLocks(root, journal.LocksOptions{})
-	refused(t, l, "R2", scopes, true)
-	refused(t, l, "R1", scopes, true)
-	if err := c.cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.cmd.Wait()
-	refused(t, l, "R2", scopes, false, "flip resume R1")
-	if h := acquire(t, l, "R1", scopes, journal.LockOptions{}); !h.Takeover().Unclean {
-		t.Errorf("taken over: %+v", h.Takeover())
-	}
-}
-
-func TestAFrozenProcessIsFencedAtItsNextRecord(t *testing.T) {
-	s := newStore(t, journal.FileOptions{})
-	l := newRun(t, s)
-	c := spawn(t, "drive", s.Dir(), l.ID())
-	c.tell("before")
-	if got := c.hear(); got != "ok" {
-		t.Fatal(got)
-	}
-	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	again, err := s.Open(t.Context(), l.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer again.Close()
-	add(t, again, journal.Record{Type: journal.TypeTakeover, Data: journal.Encode(journal.Holder{Who: "ann"})})
-	c.tell("after")
-	if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if got := c.hear(); got != "fenced" {
-		t.Errorf("the woken process was told %q, want fenced", got)
-	}
-	add(t, again, step("mine", "begin"))
 }

@@ -160,5 +160,11 @@ func (d *decoder) text(n *node, v reflect.Value) {
 		d.fail(n, advice, "%s", text)
 		return
 	}
+	if t, ok := n.env.cache[n.text]; ok {
+		if f := t.joinable(); f != nil {
+			*d.errs = append(*d.errs, n.fault(f))
+			return
+		}
+	}
 	v.SetString(n.text)
 }

@@ -35,11 +35,11 @@ func Load(text []byte, o Options) (Plan, error) {
 		return Plan{}, err
 	}
 	l.root = root
-	l.header()
-	if len(l.errs) > 0 && root.get("flip").null() {
-		return Plan{}, l.errs.sorted().err()
+	if !l.header() {
+		return Plan{}, l.errs.err()
 	}
 	l.vars()
+	l.title()
 	l.defaults()
 	l.targets()
 	l.groups()
@@ -134,17 +134,16 @@ var topKeys = []string{
 	"alternate", "guards", "gates", "views", "steps",
 }
 
-// header reads what a plan says about itself.
-func (l *loader) header() {
+// header checks the version and the keys of the plan. Nothing can be said
+// about a plan of another version.
+func (l *loader) header() bool {
 	switch v := l.root.get("flip"); {
 	case v == nil:
-		at := *l.root
-		l.fail(&at, "write flip: 1 as the first line", `the plan does not say "flip: 1"`)
-		return
+		l.fail(l.root, "write flip: 1 as the first line", `the plan does not say "flip: 1"`)
+		return false
 	case v.text != version:
 		l.fail(v, "write flip: 1, or use a flip that knows this format", "this flip reads plans of version 1, not %s", v.what())
-		l.root.entries = []entry{}
-		return
+		return false
 	}
 	d := decoder{errs: &l.errs, label: "the plan"}
 	for _, e := range l.root.entries {
@@ -152,6 +151,11 @@ func (l *loader) header() {
 			d.unknownKey(e.key, topKeys)
 		}
 	}
+	return true
+}
+
+// title reads what the plan is called; it may name variables.
+func (l *loader) title() {
 	if n := l.root.get("name"); n != nil {
 		if l.read(n, "name", &l.plan.Name) && l.plan.Name == "" {
 			l.fail(n, "", "the name is empty")

@@ -84,9 +84,6 @@ func (l *loader) step(n *node, at place) (Step, bool) {
 	l.common(n, &s, verb, at)
 	at.own = ""
 	l.block(n.get(verb), verb, n, &s, at)
-	if s.Timeout < 0 {
-		s.Timeout = 0
-	}
 	return s, s.ID != ""
 }
 
@@ -164,7 +161,7 @@ var extra = map[string][]string{
 // common reads the keys that any step takes.
 func (l *loader) common(n *node, s *Step, verb string, at place) {
 	known := slices.Concat(common, []string{verb}, extra[verb])
-	d := decoder{errs: &l.errs, label: "step " + s.ID}
+	d := decoder{errs: &l.errs, label: strings.TrimSuffix("step "+s.ID, " ")}
 	for _, e := range n.entries {
 		if !slices.Contains(known, e.key.text) {
 			d.unknownKey(e.key, known)

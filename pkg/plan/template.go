@@ -190,14 +190,14 @@ func (e *env) template(s string) (*Template, *fault) {
 	if text.Len() > 0 {
 		t.parts = append(t.parts, part{text: text.String()})
 	}
+	if len(t.parts) < 2 {
+		return t, nil
+	}
 	return t, t.joinable()
 }
 
-// joinable refuses values that cannot stand inside a text.
+// joinable refuses values that cannot stand inside a text, or be one.
 func (t *Template) joinable() *fault {
-	if len(t.parts) < 2 {
-		return nil
-	}
 	for _, p := range t.parts {
 		if p.code == nil || p.code.result == nil {
 			continue
@@ -205,8 +205,10 @@ func (t *Template) joinable() *fault {
 		shown := strings.TrimSpace(p.text)
 		f := &fault{width: utf8.RuneCountInString(shown)}
 		f.from = utf8.RuneCountInString(t.raw[:p.from+strings.Index(p.text, shown)])
-		f.text = fmt.Sprintf("${{%s}} is %s and cannot stand inside a text", p.text, describe(p.code.result))
+		f.text = fmt.Sprintf("${{%s}} is %s, which is not text", p.text, describe(p.code.result))
 		switch k := p.code.result.Kind(); {
+		case k == reflect.Slice && len(t.parts) < 2:
+			continue // its items, with a space between
 		case k == reflect.Slice:
 			f.hint = fmt.Sprintf("join(%s, \" \")", shown)
 		case p.code.result == reflect.TypeFor[MemberValue](), p.code.result == reflect.TypeFor[GroupValue]():

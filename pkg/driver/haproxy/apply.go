@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/state"
 )
@@ -98,27 +97,27 @@ func (t *Target) subject(id string) (subject, error) {
 		for _, n := range t.nodes {
 			names = append(names, n.name)
 		}
-		return subject{}, missing("no object %q: no node %q", []any{id, name}, "nodes: %s", listed(names))
+		return subject{}, missing(fmt.Sprintf("no object %q: no node %q", id, name), "nodes: %s", listed(names))
 	}
 	s := subject{id: id, node: t.nodes[i]}
 	if text, ok := strings.CutPrefix(rest, "map "); ok {
 		file, key, _ := strings.Cut(text, " ")
 		s.entry = &entry{file: file, key: key}
 		if err := t.checkEntry(*s.entry); err != nil {
-			return s, driver.Permanent(fmt.Errorf("%w (%w)", err, driver.ErrNotFound))
+			return s, notFound(err)
 		}
 		return s, nil
 	}
 	s.backend, s.server, _ = strings.Cut(rest, "/")
 	if !slices.Contains(t.cfg.Backend, s.backend) || !isName(s.server) {
-		return s, missing("no object %q in this target", []any{id}, "its backends: %s", listed(slices.Clone(t.cfg.Backend)))
+		return s, missing(fmt.Sprintf("no object %q in this target", id), "its backends: %s", listed(slices.Clone(t.cfg.Backend)))
 	}
 	return s, nil
 }
 
-func missing(format string, args []any, advice, list string) error {
-	err := fmt.Errorf(format+" (%w)", append(args, driver.ErrNotFound)...)
-	return driver.Permanent(hint.Wrap(err, advice, list))
+// missing says what does not exist, and what does.
+func missing(what, advice, list string) error {
+	return notFound(hint.Wrap(errors.New(what), advice, list))
 }
 
 // preflight reads every node that a change is about. Nothing was written when
@@ -257,7 +256,7 @@ func (n *node) writeAll(ctx context.Context, commands []command) error {
 	return errors.Join(errs...)
 }
 
-// last is a job's place where an order among attributes is needed.
+// order is the one in which attributes of a server are written.
 func order(a, b state.Change) int { return cmp.Compare(rank(a), rank(b)) }
 
 // rank: an agent that is disabled goes first, or it overwrites the weight; one

@@ -2,6 +2,7 @@ package haproxy_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -167,4 +168,50 @@ func TestHAProxyFulfilsTheContract(t *testing.T) {
 		}},
 		Unknown: "lb1/be/nobody",
 	})
+}
+
+// The fake is only worth something if it speaks like HAProxy.
+func TestTheFakeAnswersAsHAProxyDoes(t *testing.T) {
+	up := startUpstream(t)
+	s := haproxytest.Start(t, haproxytest.Config{
+		CheckInterval: time.Hour,
+		Map:           &haproxytest.Map{Entries: []string{"a.example be_a"}},
+		Backends: []haproxytest.Backend{
+			{Name: "be", Servers: []haproxytest.Member{{Name: "a", Address: up.address, Weight: 10}, {Name: "b", Address: up.address, Params: []string{"no-check"}}}},
+			{Name: "st", Balance: "source", NoCheck: true, Servers: []haproxytest.Member{{Name: "a", Address: up.address, Weight: 10}}},
+		},
+	})
+	f := haproxytest.StartFake(t,
+		haproxytest.FakeBackend{Name: "be", Servers: []haproxytest.FakeServer{{Name: "a", Address: up.address, Weight: 10, Check: true}, {Name: "b", Address: up.address}}},
+		haproxytest.FakeBackend{Name: "st", Static: true, Servers: []haproxytest.FakeServer{{Name: "a", Address: up.address, Weight: 10}}})
+	f.AddMap(s.MapFile, [2]string{"a.example", "be_a"})
+	for _, cmd := range []string{
+		"set server be/a weight 5", "set server be/a weight 300", "set server be/a weight x", "set server be/x weight 5", "set server x/a weight 5",
+		"set server st/a weight 5", "set server st/a weight 0", "set server st/a weight 10",
+		"set server be/a state foo", "set server be/a state drain", "set server be/a health down", "set server be/b health down", "set server be/a state ready",
+		"set server be/a addr " + strings.Replace(up.address, ":", " port ", 1), "set server be/a addr 127.0.0.9 port 80",
+		"enable health be/a", "disable health be/a", "enable health be/b", "disable health be/b", "enable agent be/a", "disable agent be/a",
+		"add server be/a 127.0.0.1:1", "add server x/n 127.0.0.1:1", "add server st/n 127.0.0.1:1", "add server be/n 127.0.0.1:1 check weight 7", "del server be/x",
+		"enable health be/n", "set server be/n state drain", "del server be/n", "set server be/n state maint", "shutdown sessions server be/a", "shutdown sessions server be/x",
+		"show servers state nope", "show map nope", "del map " + s.MapFile + " nope", "set map " + s.MapFile + " nope v", "add map " + s.MapFile + ` k a\ b\;c`, "set map " + s.MapFile + " k d", "del map " + s.MapFile + " k",
+		"add map nope k v", "show backend",
+	} {
+		var said [2]string
+		for i, socket := range []string{s.Socket, f.Socket} {
+			conn, err := net.Dial("unix", socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(conn, "set severity-output number;%s\n", cmd)
+			answer, err := io.ReadAll(conn)
+			conn.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			said[i] = string(answer)
+		}
+		if said[0] != said[1] {
+			t.Errorf("%s:\nHAProxy: %q\nfake:    %q", cmd, said[0], said[1])
+		}
+	}
 }

@@ -64,7 +64,7 @@ func (t *Target) each(ctx context.Context, ids []string, visit func(id string, r
 		for _, s := range by[n] {
 			r, ok := rows[s.backend+"/"+s.server]
 			if !ok {
-				return driver.Permanent(fmt.Errorf("no server %s (%w)", s, driver.ErrNotFound))
+				return notFound(fmt.Errorf("no server %s", s))
 			}
 			visit(s.id, r)
 		}
@@ -102,7 +102,8 @@ func (r statRow) health() driver.HealthState {
 	word, _, _ := strings.Cut(r.status, " ")
 	switch word {
 	case "UP", "DRAIN":
-		if r.stale() {
+		// A server in drain shows DRAIN also when nobody checks it.
+		if r.stale() || (r.checkStatus == "" && r.tracked == "") {
 			return driver.Unknown
 		}
 		return driver.Up
@@ -146,17 +147,11 @@ func (t *Target) InFlight(ctx context.Context, ids []string) (map[string]driver.
 }
 
 func (n *node) oldFlights(ctx context.Context, of []subject, flights map[string]driver.Flight) error {
-	if n.endpoint.worker == "" {
-		return nil
-	}
-	proc, err := n.exchange(ctx, "", []string{"show proc"})
+	pids, err := n.old(ctx)
 	if err != nil {
 		return err
 	}
-	if proc[0].refused() {
-		return &refused{"show proc", proc[0].text}
-	}
-	for _, pid := range oldWorkers(proc[0].text) {
+	for _, pid := range pids {
 		rows, err := n.stats(ctx, "@!"+pid, backendsOf(of))
 		if err != nil {
 			return fmt.Errorf("old worker %s, which may still have sessions: %w", pid, err)
@@ -168,6 +163,22 @@ func (n *node) oldFlights(ctx context.Context, of []subject, flights map[string]
 		}
 	}
 	return nil
+}
+
+// old returns the pids of workers that finish what they had before a reload,
+// none where there is no master to ask.
+func (n *node) old(ctx context.Context) ([]string, error) {
+	if n.endpoint.worker == "" {
+		return nil, nil
+	}
+	proc, err := n.exchange(ctx, "", []string{"show proc"})
+	if err != nil {
+		return nil, err
+	}
+	if proc[0].refused() {
+		return nil, fmt.Errorf("%s: show proc: %w", n.endpoint, explain(&refused{"show proc", proc[0].text}))
+	}
+	return oldWorkers(proc[0].text), nil
 }
 
 // Traffic tells answers and errors since HAProxy started. In tcp mode sessions
@@ -183,7 +194,8 @@ func (t *Target) Traffic(ctx context.Context, ids []string) (map[string]driver.T
 	return totals, nil
 }
 
-// Kill ends the sessions of servers, those of old workers excepted.
+// Kill ends the sessions of servers, behind a master socket those of old
+// workers too.
 func (t *Target) Kill(ctx context.Context, ids []string) error {
 	var jobs []job
 	for _, id := range ids {
@@ -196,7 +208,32 @@ func (t *Target) Kill(ctx context.Context, ids []string) error {
 		}
 		jobs = append(jobs, job{subject: s})
 	}
-	return t.send(ctx, jobs, func(j job) []command {
-		return []command{j.command("shutdown sessions", "shutdown sessions server "+j.String())}
-	})
+	if err := t.send(ctx, jobs, func(j job) []command { return []command{j.killed()} }); err != nil {
+		return err
+	}
+	return t.failure(at(nodesOf(jobs), func(n *node) error { return n.killOld(ctx, byNode(jobs)[n]) }))
+}
+
+func (j job) killed() command {
+	return j.command("shutdown sessions", "shutdown sessions server "+j.String())
+}
+
+func (n *node) killOld(ctx context.Context, jobs []job) error {
+	pids, err := n.old(ctx)
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		for _, j := range jobs {
+			replies, err := n.exchange(ctx, "@!"+pid, []string{j.killed().text})
+			if err != nil {
+				return fmt.Errorf("old worker %s: %s: %w", pid, j.killed().label, driver.Uncertain(err))
+			}
+			// It may not have known the server.
+			if r := replies[0]; r.text != "" && !strings.HasPrefix(r.text, "No such") {
+				return fmt.Errorf("old worker %s: %s: %w", pid, j.killed().label, explain(r.outcome(j.killed().text)))
+			}
+		}
+	}
+	return nil
 }

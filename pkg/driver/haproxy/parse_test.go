@@ -97,6 +97,7 @@ func TestHealthIsUpOnlyOnChecksThatRan(t *testing.T) {
 		{"coming up", "DOWN 1/2", "L7OK", "down DOWN 1/2 (L7OK)"},
 		{"maint by tracking", "MAINT (via be/a)", "", "down MAINT (via be/a)"},
 		{"no check", "no check", "", "unknown no check"},
+		{"drain without checks", "DRAIN", "", "unknown DRAIN"},
 	} {
 		text := statHead + "be,a,0,0,0,0,0," + c.status + ",9," + c.check + ",0,0,0,0,0,0,,,2,\n"
 		got := ""

@@ -195,7 +195,7 @@ func (t *Target) planMissing(j job, snap snapshot) (job, error) {
 				names = append(names, r.name)
 			}
 		}
-		return j, missing("no server %s on node %s", []any{j.subject, j.node.name}, "servers in "+j.backend+": %s", listed(names))
+		return j, missing(fmt.Sprintf("no server %s on node %s", j.subject, j.node.name), "servers in "+j.backend+": %s", listed(names))
 	}
 	return j, j.planCreate(wanted)
 }

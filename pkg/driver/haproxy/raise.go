@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// pollEvery is the pause between looks at servers that are checked.
+	// pollEvery is the pause between looks at servers that are checked, at
+	// least; HAProxy spends at most a tenth of a thread on them.
 	pollEvery = 50 * time.Millisecond
+	idleShare = 9
 	// proven: a server whose status has not changed for so long was checked
 	// since it last left maint; HAProxy would have noticed a dead one.
 	proven = 60 * time.Second
@@ -66,6 +68,7 @@ func (t *Target) healthy(ctx context.Context, jobs []job, snaps map[string]snaps
 	defer cancel()
 	waiting := jobs
 	for {
+		began := time.Now()
 		still, err := t.unproven(limit, waiting, snaps)
 		switch {
 		case err != nil && limit.Err() == nil:
@@ -76,7 +79,7 @@ func (t *Target) healthy(ctx context.Context, jobs []job, snaps map[string]snaps
 			waiting = still
 		}
 		driver.Progress(ctx, "health checks of "+named3(waiting))
-		if !pause(limit, pollEvery) {
+		if !pause(limit, max(pollEvery, idleShare*time.Since(began))) {
 			if ctx.Err() != nil {
 				return fmt.Errorf("haproxy: waiting for health checks of %s: %w", named3(waiting), ctx.Err())
 			}
@@ -101,7 +104,7 @@ func (t *Target) unproven(ctx context.Context, jobs []job, snaps map[string]snap
 		for _, j := range by[n] {
 			r, ok := snap.rows[j.id]
 			if !ok {
-				return missing("server %s is gone from node %s", []any{j.subject, n.name}, "%s", "somebody deleted it")
+				return missing(fmt.Sprintf("server %s is gone from node %s", j.subject, n.name), "%s", "somebody deleted it")
 			}
 			now := r.state()
 			if now == maint {

@@ -139,9 +139,16 @@ func explain(err error) error {
 	case r.is("static LB algorithm"), r.is("must use a dynamic load balancing"):
 		return driver.Permanent(hint.Wrap(err, "`balance` is a static algorithm: it knows weight 0 and the initial weight only, and no servers made at runtime; use state drain|ready, or a dynamic one such as roundrobin"))
 	case r.is("No such server"), r.is("No such backend"), r.is("Can't find backend"), r.is("Unknown map identifier"):
-		return driver.Permanent(fmt.Errorf("%w (%w)", err, driver.ErrNotFound))
+		return notFound(err)
 	case r.is("Unknown command"):
 		return driver.Permanent(hint.Wrap(err, "this HAProxy does not know %q; is it a worker of a current version?", r.command))
 	}
 	return driver.Permanent(err)
 }
+
+// notFound marks err as one of what does not exist; its text stays as it is.
+func notFound(err error) error { return driver.Permanent(&absent{err}) }
+
+type absent struct{ error }
+
+func (e *absent) Unwrap() []error { return []error{e.error, driver.ErrNotFound} }

@@ -17,17 +17,15 @@ type statRow struct {
 	stot                   int64
 	status                 string
 	checkStatus, lastCheck string
-	throttle               string
+	throttle, tracked      string
 	lastChange             int // seconds
 	fall                   int // check_fall
 	answers, errors        int64
 }
 
-// The columns that are read; a version that lacks one of the first is refused.
-var (
-	statNeeded = [...]string{"pxname", "svname", "qcur", "scur", "stot", "econ", "eresp", "status", "lastchg", "check_status", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"}
-	statMore   = [...]string{"throttle", "last_chk", "check_fall"}
-)
+// statNeeded are columns without which a line cannot be understood. throttle,
+// tracked, last_chk and check_fall are read where they are told.
+var statNeeded = [...]string{"pxname", "svname", "qcur", "scur", "stot", "econ", "eresp", "status", "lastchg", "check_status", "hrsp_1xx", "hrsp_2xx", "hrsp_3xx", "hrsp_4xx", "hrsp_5xx", "hrsp_other"}
 
 // parseStat calls visit for every line.
 func parseStat(text string, visit func(statRow)) error {
@@ -130,7 +128,7 @@ func parseStatRow(columns map[string]int, fields []string) (statRow, error) {
 	r := statRow{
 		backend: text("pxname"), name: text("svname"), status: text("status"),
 		scur: int(number("scur")), qcur: int(number("qcur")), stot: number("stot"),
-		checkStatus: strings.TrimPrefix(text("check_status"), "* "), lastCheck: text("last_chk"), throttle: text("throttle"),
+		checkStatus: strings.TrimPrefix(text("check_status"), "* "), lastCheck: text("last_chk"), throttle: text("throttle"), tracked: text("tracked"),
 		lastChange: int(number("lastchg")), fall: int(number("check_fall")),
 	}
 	failed := number("econ") + number("eresp")
