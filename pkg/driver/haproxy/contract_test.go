@@ -190,6 +190,7 @@ func TestTheFakeAnswersAsHAProxyDoes(t *testing.T) {
 		"set server st/a weight 5", "set server st/a weight 0", "set server st/a weight 10",
 		"set server be/a state foo", "set server be/a state drain", "set server be/a health down", "set server be/b health down", "set server be/a state ready",
 		"set server be/a addr " + strings.Replace(up.address, ":", " port ", 1), "set server be/a addr 127.0.0.9 port 80",
+		"set server be/a addr 127.0.0.9 port 81", "set server be/a addr 127.0.0.1 port 81",
 		"enable health be/a", "disable health be/a", "enable health be/b", "disable health be/b", "enable agent be/a", "disable agent be/a",
 		"add server be/a 127.0.0.1:1", "add server x/n 127.0.0.1:1", "add server st/n 127.0.0.1:1", "add server be/n 127.0.0.1:1 check weight 7", "del server be/x",
 		"enable health be/n", "set server be/n state drain", "del server be/n", "set server be/n state maint", "shutdown sessions server be/a", "shutdown sessions server be/x",

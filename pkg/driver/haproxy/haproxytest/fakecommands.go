@@ -112,7 +112,8 @@ func (f *Fake) command(args []string) (int, string) {
 	case two == "add server" && len(args) >= 4:
 		return f.addServer(word(2), args[3:])
 	case two == "del server" && len(args) == 3:
-		return f.onServer(word(2), f.delServer)
+		level, text := f.onServer(word(2), f.delServer)
+		return level, strings.TrimSuffix(text, "\n")
 	case two == "shutdown sessions" && word(2) == "server" && len(args) == 4:
 		return f.onServer(word(3), func(_ *fakeBackend, s *FakeServer) (int, string) {
 			s.Sessions = 0
@@ -180,14 +181,22 @@ func set(be *fakeBackend, s *FakeServer, args []string) (int, string) {
 		if err != nil {
 			return 3, "Invalid addr family or port.\n"
 		}
-		if s.Address == addr.String() {
-			return 4, "no need to change the addr, no need to change the port by 'stats socket command'\n"
-		}
-		text := fmt.Sprintf("IP changed from '%s' to '%s' by 'stats socket command'\n", s.Address, addr)
+		was, _ := netip.ParseAddrPort(s.Address)
 		s.Address = addr.String()
-		return 4, text
+		return 4, moved(was, addr)
 	}
 	return 3, "usage: set server <backend>/<server> addr | agent | health | state | weight\n"
+}
+
+func moved(was, addr netip.AddrPort) string {
+	text := "no need to change the addr"
+	if was.Addr() != addr.Addr() {
+		text = fmt.Sprintf("IP changed from '%s' to '%s'", was.Addr(), addr.Addr())
+	}
+	if was.Port() != addr.Port() {
+		return text + fmt.Sprintf(", port changed from '%d' to '%d' by 'stats socket command'\n", was.Port(), addr.Port())
+	}
+	return text + ", no need to change the port by 'stats socket command'\n"
 }
 
 func joinPort(ip, port string) string {
@@ -201,7 +210,7 @@ func (s *FakeServer) setWeight(be *fakeBackend, text string) (int, string) {
 	n, err := strconv.Atoi(text)
 	switch {
 	case err != nil:
-		return 3, "Empty weight string empty or preceded by garbage\n"
+		return 3, "Empty weight string empty or preceded by garbage"
 	case n < 0 || n > 256:
 		return 3, "Absolute weight can only be between 0 and 256 inclusive.\n"
 	case be.Static && n != 0 && n != s.Initial:
@@ -253,7 +262,7 @@ func (f *Fake) addServer(path string, args []string) (int, string) {
 	backend, name, _ := strings.Cut(path, "/")
 	be := f.backend(backend)
 	if be == nil {
-		return 3, "No such backend.\n"
+		return 3, "No such backend."
 	}
 	if be.Static {
 		return 3, "Backend must use a dynamic load balancing to support dynamic servers."
