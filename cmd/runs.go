@@ -67,6 +67,7 @@ func status(ctx context.Context, store *journal.FileStore, locks *journal.Locks,
 
 func (a *App) resumeCommand() *cobra.Command {
 	var d driveFlags
+	var acceptPlan bool
 	cmd := &cobra.Command{
 		Use:   "resume [RUN]",
 		Short: "Go on with a run that was paused or whose process died",
@@ -74,10 +75,12 @@ func (a *App) resumeCommand() *cobra.Command {
 		Args:  maxArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.reopen(cmd.Context(), args, d, func(r *engine.Runner, id string, o engine.Options) (journal.End, error) {
+				o.AcceptPlanChange = acceptPlan
 				return r.Resume(cmd.Context(), id, o)
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&acceptPlan, "accept-plan-change", false, "go on with the plan as it was edited since; what the run has begun must be the same")
 	d.add(cmd.Flags())
 	d.addForward(cmd.Flags())
 	return cmd

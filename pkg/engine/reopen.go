@@ -32,7 +32,13 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 	if err := check(st); err != nil {
 		return nil, st, err
 	}
-	prog, err := r.Reload(ctx, view.Dir())
+	if verb == "resume" && !st.RollingBack {
+		if st.Holder.Plan, err = planChange(view.Dir(), st, o.AcceptPlanChange); err != nil {
+			return nil, st, err
+		}
+	}
+	follows := st.Holder.Plan
+	prog, err := r.Reload(ctx, view.Dir(), st)
 	if err != nil {
 		return nil, st, err
 	}
@@ -52,6 +58,7 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 		return nil, st, errors.Join(err, held.Detach(), log.Close(), prog.Close())
 	}
 	s := r.session(prog, log, held, o, st)
+	s.plan = follows
 	s.unclean = held.Takeover().Unclean || st.Outcome == journal.OutcomeRunning && st.Open
 	if o.Started != nil {
 		o.Started(id, log.Dir())

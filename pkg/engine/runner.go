@@ -42,6 +42,9 @@ type Options struct {
 	Detach         time.Duration // leave waits that are longer than this
 	LockWait       time.Duration
 	Live           string
+	// AcceptPlanChange lets a resumed run follow the plan as it was edited
+	// since, when the steps that are behind it are unchanged.
+	AcceptPlanChange bool
 	// Started hears of the run's id as soon as there is one.
 	Started func(id, dir string)
 }
@@ -56,6 +59,7 @@ const (
 // saved is the resolved plan: all that a later process needs.
 type saved struct {
 	File string `json:"file"`
+	Path string `json:"path,omitempty"` // absolute, to see that it was edited
 	Pins Pins   `json:"pins"`
 }
 
@@ -71,6 +75,7 @@ type session struct {
 	asked   chan journal.Message
 	soft    context.Context
 	unclean bool
+	plan    string // file that the run follows, when it was changed
 }
 
 // Start begins a run of the program. The locks are taken first, then the live
@@ -123,7 +128,11 @@ func refuse(ctx context.Context, b *Bound) error {
 }
 
 func (r *Runner) create(ctx context.Context, id string, b *Bound) (journal.Log, error) {
-	pins, err := json.Marshal(saved{File: b.Plan.File, Pins: b.Pins})
+	path, err := filepath.Abs(b.Plan.File)
+	if err != nil {
+		return nil, err
+	}
+	pins, err := json.Marshal(saved{File: b.Plan.File, Path: path, Pins: b.Pins})
 	if err != nil {
 		return nil, err
 	}
@@ -178,24 +187,33 @@ func longestCall(p *Program) time.Duration {
 	return longest
 }
 
-// Reload reads a run's own copy of its plan, with the objects that were pinned
-// when it began.
-func (r *Runner) Reload(ctx context.Context, dir string) (*Program, error) {
-	source, err := os.ReadFile(filepath.Join(dir, planFile))
-	if err != nil {
-		return nil, fmt.Errorf("the run's plan: %w", err)
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, lockFile))
-	if err != nil {
-		return nil, fmt.Errorf("the run's plan: %w", err)
-	}
+// copyOf reads a run's own copy of its plan, file by name.
+func copyOf(dir, file string) (plan.Plan, saved, error) {
 	var sv saved
-	if err := json.Unmarshal(raw, &sv); err != nil {
-		return nil, fmt.Errorf("the run's plan: %s: %w", lockFile, err)
+	raw, err := os.ReadFile(filepath.Join(dir, lockFile))
+	if err == nil {
+		err = json.Unmarshal(raw, &sv)
+	}
+	if err != nil {
+		return plan.Plan{}, sv, fmt.Errorf("the run's plan: %s: %w", lockFile, err)
+	}
+	source, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil {
+		return plan.Plan{}, sv, fmt.Errorf("the run's plan: %w", err)
 	}
 	p, err := plan.Load(source, plan.Options{File: sv.File, VarFiles: []string{filepath.Join(dir, varsFile)}})
 	if err != nil {
-		return nil, fmt.Errorf("the run's plan: %w", err)
+		return p, sv, fmt.Errorf("the run's plan: %w", err)
+	}
+	return p, sv, nil
+}
+
+// Reload opens the plan that a run follows, from the run's own copy and with
+// the objects that were pinned when it began.
+func (r *Runner) Reload(ctx context.Context, dir string, st journal.Status) (*Program, error) {
+	p, sv, err := copyOf(dir, orElse(st.Holder.Plan, planFile))
+	if err != nil {
+		return nil, err
 	}
 	prog, err := Open(ctx, p, r.World)
 	if err != nil {
@@ -240,7 +258,7 @@ func (r *Runner) session(prog *Program, log journal.Log, held *journal.Held, o O
 // what others ask of it.
 func (s *session) begin(verb string, first ...journal.Record) error {
 	host, _ := os.Hostname()
-	h := journal.Holder{Who: s.r.Who, Host: host, PID: os.Getpid(), Since: time.Now().UTC(), Verb: verb}
+	h := journal.Holder{Who: s.r.Who, Host: host, PID: os.Getpid(), Since: time.Now().UTC(), Verb: verb, Plan: s.plan}
 	for _, rec := range append(first, journal.Record{Type: journal.TypeTakeover, Data: journal.Encode(h)}) {
 		if err := s.ctx.append(rec); err != nil {
 			return errors.Join(err, s.held.Detach())

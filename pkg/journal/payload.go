@@ -31,6 +31,9 @@ type Holder struct {
 	Since time.Time `json:"since"`
 	// Verb is the command: run, resume, rollback.
 	Verb string `json:"verb,omitempty"`
+	// Plan is the file beside the journal that the run follows from here on;
+	// empty for the one that it began with.
+	Plan string `json:"plan,omitempty"`
 }
 
 // Until is the data of a wait: an absolute time in UTC.
