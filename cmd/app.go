@@ -18,6 +18,7 @@ import (
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/all"
 	"github.com/flip-cli/flip/pkg/gate"
+	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/secret"
 	"github.com/flip-cli/flip/pkg/ui"
 )
@@ -36,6 +37,9 @@ type App struct {
 	Signals <-chan os.Signal
 	// TTY: people are at the other end of In and Err.
 	TTY bool
+	// OnRecord hears of every record when it is durable, before anybody sees
+	// it; nil for nothing. Tests end the process there.
+	OnRecord func(journal.Record)
 
 	settings settings
 	redact   *secret.Redactor

@@ -138,6 +138,9 @@ func (s *screen) open(id, dir string) {
 }
 
 func (s *screen) record(r journal.Record) {
+	if s.app.OnRecord != nil {
+		s.app.OnRecord(r)
+	}
 	s.mu.Lock()
 	sink := s.sink
 	s.mu.Unlock()
