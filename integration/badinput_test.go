@@ -60,8 +60,6 @@ type badWorld struct {
 	dir  string
 }
 
-func (w *badWorld) fault(k haproxytest.FaultKind) func() { return func() { w.fake.Fault(haproxytest.Fault{Kind: k}) } }
-
 var badInputs = []badInput{
 	// The command line.
 	{name: "no command that exists", args: "rnu p.yaml"},
@@ -265,13 +263,14 @@ func owner(path string) string {
 	return strings.TrimSpace(string(b))
 }
 
-func (w *badWorld) servers() []haproxytest.FakeServer {
-	var all []haproxytest.FakeServer
+// servers is all that flip could change, and what it asked to change.
+func (w *badWorld) servers() []string {
+	var all []string
 	for _, name := range []string{"web1", "web2", "web3", "web4"} {
 		s := w.fake.Server("be_web", name)
-		all = append(all, haproxytest.FakeServer{Name: s.Name, Address: s.Address, Weight: s.Weight, Admin: s.Admin})
+		all = append(all, fmt.Sprintf("%s %s weight %d admin %d", s.Name, s.Address, s.Weight, s.Admin))
 	}
-	return all
+	return append(all, w.fake.Commands()...)
 }
 
 func runHere(t *testing.T, out io.Writer, dir string, args []string) int {

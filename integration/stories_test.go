@@ -19,6 +19,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/tools/txtar"
+
+	"github.com/flip-cli/flip/pkg/driver/mem"
+	"github.com/flip-cli/flip/pkg/state"
 )
 
 // TestStories runs testdata/stories: flip as people and pipelines use it, each
@@ -39,12 +42,13 @@ func TestStories(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			env.Setenv("PATH", filepath.Dir(program)+string(filepath.ListSeparator)+env.Getenv("PATH"))
+			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("FLIP_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("FLIP_WHO", "ann")
 			env.Setenv("CI", "true")
-			s := &story{env: env, beside: map[string]*beside{}}
+			env.Setenv("GORACE", "atexit_sleep_ms=0")
+			s := &story{env: env, bin: filepath.Dir(program), beside: map[string]*beside{}}
 			env.Values[storyKey{}] = s
 			env.Defer(s.end)
 			return nil
@@ -88,6 +92,7 @@ type storyKey struct{}
 // story is what one script keeps between its commands.
 type story struct {
 	env    *testscript.Env
+	bin    string // where flip is
 	beside map[string]*beside
 	said   string // what the last command printed: stdout, then stderr
 }
@@ -137,8 +142,7 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 	s := storyOf(ts)
 	b := &beside{done: make(chan struct{})}
 	b.cmd = exec.Command("flip", args[1:]...)
-	b.cmd.Path = filepath.Join(strings.Split(ts.Getenv("PATH"), string(filepath.ListSeparator))[0], "flip")
-	b.cmd.Err = nil
+	b.cmd.Path, b.cmd.Err = filepath.Join(s.bin, "flip"), nil
 	b.cmd.Dir = ts.MkAbs(".")
 	for _, v := range s.env.Vars {
 		name, _, _ := strings.Cut(v, "=")
@@ -202,7 +206,8 @@ func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
 
 // cmdOutside writes into the file of a mem target, as another operator would.
 func cmdOutside(ts *testscript.TestScript, _ bool, args []string) {
-	ts.Check(setOutside(ts.MkAbs(args[0]), args[1], args[2], args[3]))
+	target := mem.New(mem.Options{File: ts.MkAbs(args[0])})
+	ts.Check(target.Set(args[1], args[2], state.Value(args[3])))
 }
 
 func cmdRemember(ts *testscript.TestScript, _ bool, args []string) {

@@ -73,6 +73,7 @@ func (l *loader) members(e entry) GroupMembers {
 		}
 		m.NamePos = append(m.NamePos, at.pos)
 		switch {
+		case l.open(at):
 		case strings.TrimSpace(name) == "":
 			l.fail(at, "", "the name of a member is empty")
 		case seen[name]:

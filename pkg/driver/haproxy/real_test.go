@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
