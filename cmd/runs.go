@@ -129,7 +129,7 @@ func (a *App) rollbackCommand() *cobra.Command {
 
 // showRestore says what a rollback will put back.
 func (a *App) showRestore(st journal.Status, id string) error {
-	if a.settings.output == "json" {
+	if a.settings.output == "json" || !st.Open && (st.Outcome == journal.OutcomeRolledBack || st.Outcome == journal.OutcomeFailed) {
 		return nil
 	}
 	keys := st.Changed()
@@ -294,7 +294,9 @@ func (a *App) showCommand() *cobra.Command {
 			if a.settings.output == "json" {
 				return ui.WriteShowJSON(a.Out, story)
 			}
-			return ui.WriteShow(a.Out, story, a.uiOptions())
+			o := a.uiOptions()
+			o.Dir = view.Dir()
+			return ui.WriteShow(a.Out, story, o)
 		},
 	}
 }
@@ -302,7 +304,7 @@ func (a *App) showCommand() *cobra.Command {
 func runFiles(dir string) []string {
 	var files []string
 	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && !strings.HasPrefix(d.Name(), ".") {
+		if err == nil && !d.IsDir() && !strings.HasPrefix(d.Name(), ".") && !strings.HasSuffix(d.Name(), ".lock") {
 			files = append(files, path)
 		}
 		return nil

@@ -33,7 +33,7 @@ alternate: [blue, green]
 guards:
   - {target: web, min_serving: 2}
 gates:
-  up: {haproxy: {target: web, members: [live]}}
+  up: {haproxy: {target: web, members: [live], healthy: true}}
 steps:
   - id: raise
     set: {group: idle, weight: 0, state: ready}

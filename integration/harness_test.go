@@ -35,13 +35,19 @@ type rig struct {
 	killedAt time.Time
 }
 
+// strict is the load of every proof and of every control, so that a zero here and a loss there are comparable.
+func strict(front string) traffic.Config {
+	cfg := traffic.Usual(front)
+	cfg.SlowFor = 500 * time.Millisecond
+	return cfg
+}
+
 // run sets the scene, starts the load, makes the move while the load runs, and stops the load before anything is torn
 // down. The phases are start, switch (the move) and after.
 func (s scene) run(tb testing.TB, move func(*rig)) traffic.Result {
 	tb.Helper()
 	r := s.set(tb)
-	cfg := traffic.Usual(r.ha.Front)
-	cfg.SlowFor = 500 * time.Millisecond
+	cfg := strict(r.ha.Front)
 	cfg.Websockets = s.websockets
 	if s.cookie {
 		cfg.Cookie = "SRV=a"

@@ -8,16 +8,16 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/flip-cli/flip/cmd"
-	"github.com/flip-cli/flip/integration/traffic"
+	"github.com/flip-cli/flip/integration/estate"
 )
 
-// TestMain lets this program be a backend too: a SIGKILL is real only when it hits a process.
+// TestMain lets this program be a backend and its deploy command too: a SIGKILL is real only when it hits a process.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "flip" { // a story runs it as the command
 		os.Exit(cmd.Main())
 	}
-	if len(os.Args) > 1 && os.Args[1] == traffic.Arg {
-		os.Exit(traffic.Main(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+	if code, ours := estate.Main(os.Args); ours {
+		os.Exit(code)
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -29,10 +29,11 @@ func Main(args []string) (code int, ours bool) {
 	return 0, false
 }
 
-// deploy asks the estate to install: SOCKET VERSION SERVER...
+// deploy hands an order to the estate: SOCKET install VERSION SERVER..., or
+// SOCKET goodbye SERVER...
 func deploy(args []string, stdout, stderr io.Writer) int {
-	if len(args) < 3 {
-		fmt.Fprintln(stderr, "usage: deploy VERSION SERVER...")
+	if len(args) < 3 || (args[1] == "install" && len(args) < 4) {
+		fmt.Fprintln(stderr, "usage: deploy VERSION SERVER..., goodbye SERVER...")
 		return 2
 	}
 	c, err := net.Dial("unix", args[0])
@@ -51,7 +52,7 @@ func deploy(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, answer)
 		return 1
 	}
-	fmt.Fprintf(stdout, "installed %s on %s\n", args[1], strings.Join(args[2:], ", "))
+	fmt.Fprintln(stdout, "done:", strings.Join(args[1:], " "))
 	return 0
 }
 
@@ -85,16 +86,21 @@ func serve(conn net.Conn, e *Estate) {
 	if err != nil {
 		return
 	}
-	words := strings.Fields(line)
-	if len(words) < 2 {
-		fmt.Fprintln(conn, "nothing to install")
-		return
-	}
-	if err := e.Install(words[0], words[1:]...); err != nil {
+	if err := e.obey(strings.Fields(line)); err != nil {
 		fmt.Fprintln(conn, err)
 		return
 	}
 	fmt.Fprintln(conn, "ok")
+}
+
+func (e *Estate) obey(words []string) error {
+	switch {
+	case len(words) > 2 && words[0] == "install":
+		return e.Install(words[1], words[2:]...)
+	case len(words) > 1 && words[0] == "goodbye":
+		return e.Goodbye(words[1:]...)
+	}
+	return fmt.Errorf("no order: %q", words)
 }
 
 func (c *control) close() { _ = c.l.Close() }

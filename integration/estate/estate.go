@@ -43,6 +43,8 @@ type Estate struct {
 	Nodes []*haproxytest.Server
 	// Deploy is the command that installs: deploy VERSION SERVER...
 	Deploy string
+	// Polite is the command that has servers close their websockets: goodbye SERVER...
+	Polite string
 
 	ctx     context.Context //nolint:containedctx // the processes live as long as it
 	dir     string
@@ -109,7 +111,10 @@ func Start(ctx context.Context, dir string, c Config) (*Estate, error) {
 		e.Stop()
 		return nil, err
 	}
-	if e.Deploy, err = e.deployScript(); err != nil {
+	if e.Deploy, err = e.script("deploy", "install"); err == nil {
+		e.Polite, err = e.script("goodbye", "goodbye")
+	}
+	if err != nil {
 		e.Stop()
 		return nil, err
 	}
@@ -163,6 +168,20 @@ func (e *Estate) Install(version string, names ...string) error {
 	return nil
 }
 
+// Goodbye has servers end their websockets with close frames.
+func (e *Estate) Goodbye(names ...string) error {
+	for _, name := range names {
+		a, ok := e.apps[name]
+		if !ok {
+			return fmt.Errorf("no server %q", name)
+		}
+		if err := traffic.Drain(e.ctx, a.addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // KillApps ends servers the hard way.
 func (e *Estate) KillApps(names ...string) {
 	e.mu.Lock()
@@ -208,13 +227,13 @@ func (e *Estate) Stop() {
 	}
 }
 
-// deployScript writes a command that calls this program again as Main.
-func (e *Estate) deployScript() (string, error) {
+// script writes a command that calls this program again as Main.
+func (e *Estate) script(name, verb string) (string, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(e.dir, "deploy")
-	script := fmt.Sprintf("#!/bin/sh\nexec %q %s %q \"$@\"\n", self, Arg, e.control.path)
+	path := filepath.Join(e.dir, name)
+	script := fmt.Sprintf("#!/bin/sh\nexec %q %s %q %s \"$@\"\n", self, Arg, e.control.path, verb)
 	return path, os.WriteFile(path, []byte(script), 0o700)
 }

@@ -21,7 +21,9 @@ const (
 type client struct {
 	load    *Load
 	class   string
-	request []byte
+	request func(cookie string) []byte
+	bytes   []byte // the request with the cookie that the client has now
+	cookie  string
 	closes  bool // a new connection for each request
 	conn    net.Conn
 	parser  parser
@@ -32,18 +34,21 @@ func slowPath(d time.Duration) string { return fmt.Sprintf("/slow?ms=%d", d.Mill
 // spawn starts n clients of one class. Slow ones start spread over one request's time, so that at every moment some are
 // in the middle of theirs.
 func (l *Load) spawn(class string, n int, method, path, headers string) {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", method, path, l.cfg.Host, headers)
-	if l.cfg.Cookie != "" {
-		fmt.Fprintf(&b, "Cookie: %s\r\n", l.cfg.Cookie)
-	}
-	b.WriteString("\r\n")
-	if class == Post {
-		b.WriteString("0123456789")
+	request := func(cookie string) []byte {
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", method, path, l.cfg.Host, headers)
+		if cookie != "" {
+			fmt.Fprintf(&b, "Cookie: %s\r\n", cookie)
+		}
+		b.WriteString("\r\n")
+		if class == Post {
+			b.WriteString("0123456789")
+		}
+		return []byte(b.String())
 	}
 	for i := range n {
 		c := &client{
-			load: l, class: class, request: []byte(b.String()), closes: class == Close,
+			load: l, class: class, request: request, bytes: request(l.cfg.Cookie), cookie: l.cfg.Cookie, closes: class == Close,
 			parser: parser{r: bufio.NewReaderSize(nil, 4096), names: map[string]string{}},
 		}
 		l.clients.Go(func() {
@@ -86,6 +91,9 @@ func (c *client) once() time.Duration {
 		out.kind, out.detail = kind, err.Error()
 		return c.load.cfg.Pause
 	}
+	if c.load.cfg.Sticky && resp.cookie != "" && resp.cookie != c.cookie {
+		c.cookie, c.bytes = resp.cookie, c.request(resp.cookie)
+	}
 	if c.closes || resp.closes {
 		c.hangUp()
 	}
@@ -101,7 +109,7 @@ func (c *client) exchange(start time.Time) (response, string, error) {
 	if err := c.conn.SetDeadline(start.Add(c.load.cfg.Timeout)); err != nil {
 		return response{}, KindReset, err
 	}
-	if _, err := c.conn.Write(c.request); err != nil {
+	if _, err := c.conn.Write(c.bytes); err != nil {
 		return response{}, kindOf(err, KindReset), fmt.Errorf("before the answer: %w", err)
 	}
 	if _, err := c.parser.r.Peek(1); err != nil {

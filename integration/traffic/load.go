@@ -19,6 +19,8 @@ type Config struct {
 	Addr, Host string
 	// Cookie is sent with every request when not "", for instance "SRV=a".
 	Cookie string
+	// Sticky clients send the cookie that they were last given, as browsers do.
+	Sticky bool
 	// Clients: GET on a kept connection, GET with Connection: close, POST of 10 bytes on a kept connection, GET
 	// /slow on a kept connection, websockets.
 	KeepAlive, Close, Post, Slow, Websockets int

@@ -14,6 +14,7 @@ type response struct {
 	status  int
 	server  string // X-Srv
 	version string // X-Version
+	cookie  string // "NAME=VALUE" of Set-Cookie
 	closes  bool   // the connection ends with this answer
 }
 
@@ -80,6 +81,9 @@ func (p *parser) head() (resp response, length int64, chunked bool, err error) {
 			resp.closes = is(value, "close")
 		case is(name, "x-srv"):
 			resp.server = p.name(value)
+		case is(name, "set-cookie"):
+			pair, _, _ := bytes.Cut(value, []byte(";"))
+			resp.cookie = p.name(bytes.TrimSpace(pair))
 		case is(name, "x-version"):
 			resp.version = p.name(value)
 		}

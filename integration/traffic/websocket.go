@@ -21,8 +21,9 @@ func (l *Load) websocket() {
 		DialContext:       (&net.Dialer{Timeout: l.cfg.DialTimeout}).DialContext,
 	}
 	defer transport.CloseIdleConnections()
+	cookie := l.cfg.Cookie
 	for !l.stopping.Load() {
-		conn, server := l.upgrade(transport)
+		conn, server := l.upgrade(transport, &cookie)
 		if conn == nil {
 			l.pause(afterDial)
 			continue
@@ -32,12 +33,12 @@ func (l *Load) websocket() {
 }
 
 // upgrade opens a websocket; a refusal is counted as a failed request, and conn is nil then.
-func (l *Load) upgrade(transport *http.Transport) (conn *websocket.Conn, server string) {
+func (l *Load) upgrade(transport *http.Transport, cookie *string) (conn *websocket.Conn, server string) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
 	header := http.Header{}
-	if l.cfg.Cookie != "" {
-		header.Set("Cookie", l.cfg.Cookie)
+	if *cookie != "" {
+		header.Set("Cookie", *cookie)
 	}
 	out := outcome{class: Websocket, start: time.Now()}
 	conn, resp, err := websocket.Dial(ctx, "ws://"+l.cfg.Addr+"/ws", &websocket.DialOptions{
@@ -46,6 +47,9 @@ func (l *Load) upgrade(transport *http.Transport) (conn *websocket.Conn, server 
 	out.end = time.Now()
 	if resp != nil {
 		out.server, out.version = resp.Header.Get("X-Srv"), resp.Header.Get("X-Version")
+	}
+	if given := cookieOf(resp); l.cfg.Sticky && given != "" {
+		*cookie = given
 	}
 	if err != nil {
 		out.kind, out.detail = upgradeKind(resp, err), err.Error()
@@ -56,6 +60,15 @@ func (l *Load) upgrade(transport *http.Transport) (conn *websocket.Conn, server 
 	}
 	l.counts.socket(socketOpened)
 	return conn, out.server
+}
+
+// cookieOf is the "NAME=VALUE" that an answer sets, "" without one.
+func cookieOf(resp *http.Response) string {
+	if resp == nil || len(resp.Cookies()) == 0 {
+		return ""
+	}
+	c := resp.Cookies()[0]
+	return c.Name + "=" + c.Value
 }
 
 func upgradeKind(resp *http.Response, err error) string {

@@ -25,6 +25,8 @@ type Executor struct {
 	Log     *slog.Logger
 	// Dir is the run's directory, for command output.
 	Dir string
+	// Clock is the time that the run lives in; nil is the machine's.
+	Clock Clock
 	// Look receives observations.
 	Look func(key string, d journal.LookData)
 	// Lease says whether this process may still change anything, for at least
@@ -133,7 +135,7 @@ func (x *Executor) pending(changes []state.Change, s state.State) (todo []state.
 }
 
 func (x *Executor) apply(ctx context.Context, key string, in journal.Apply) (journal.Applied, error) {
-	ctx, cancel := withDeadline(ctx, in.Deadline)
+	ctx, cancel := x.withDeadline(ctx, in.Deadline)
 	defer cancel()
 	return x.write(ctx, key, in.Target, in.Changes, in.Phase == "raise", true)
 }
@@ -196,7 +198,7 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 			return journal.Applied{}, x.path("apply", target, err)
 		}
 		x.Look(key, journal.LookData{Text: fmt.Sprintf("try %d of %d: %v", try, tries, err)})
-		if err := pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
+		if err := x.pause(ctx, time.Duration(try)*100*time.Millisecond); err != nil {
 			return journal.Applied{}, x.path("apply", target, err)
 		}
 	}
@@ -250,7 +252,7 @@ const (
 
 // readBack waits until the system shows every change.
 func (x *Executor) readBack(ctx context.Context, d driver.Driver, target string, changes []state.Change) error {
-	ctx, cancel := context.WithTimeout(ctx, readBackLimit)
+	ctx, cancel := x.withTimeout(ctx, readBackLimit)
 	defer cancel()
 	for wait := readBackFirst; ; wait = min(2*wait, readBackMax) {
 		s, err := d.Read(ctx)
@@ -262,7 +264,7 @@ func (x *Executor) readBack(ctx context.Context, d driver.Driver, target string,
 			c := changes[i]
 			err = fmt.Errorf("read back: %s %s is %s, not %s", x.Program.name(target, c.Object), c.Attribute, s.Get(c.Object, c.Attribute), c.To)
 		}
-		if perr := pause(ctx, wait); perr != nil {
+		if perr := x.pause(ctx, wait); perr != nil {
 			return err
 		}
 	}
@@ -285,24 +287,4 @@ func isPartial(err error) bool {
 func isDrift(err error) bool {
 	var d *driver.DriftError
 	return errors.As(err, &d)
-}
-
-// withDeadline bounds ctx by a wall-clock moment; zero is no bound.
-func withDeadline(ctx context.Context, at time.Time) (context.Context, context.CancelFunc) {
-	if at.IsZero() {
-		return context.WithCancel(ctx)
-	}
-	return context.WithTimeout(ctx, time.Until(at.Round(0)))
-}
-
-// pause waits, or returns why it could not.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

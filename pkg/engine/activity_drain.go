@@ -28,17 +28,17 @@ func (x *Executor) drain(ctx context.Context, key string, in journal.Drain) (jou
 	if err != nil {
 		return journal.Drained{}, err
 	}
-	w := drainWatch{in: in, p: x.Program, began: time.Now().Round(0)}
+	w := drainWatch{in: in, p: x.Program, clock: x.clock(), began: x.clock().Now()}
 	for {
 		flights, err := counter.InFlight(ctx, in.IDs)
 		if w.sample(flights, err) {
 			return journal.Drained{Quiet: true, Left: w.left, Text: w.text()}, nil
 		}
 		x.Look(key, w.look())
-		if !in.Deadline.IsZero() && !time.Now().Round(0).Before(in.Deadline) {
+		if !in.Deadline.IsZero() && !x.clock().Now().Before(in.Deadline) {
 			return journal.Drained{Left: w.left, Text: "deadline passed: " + w.text()}, nil
 		}
-		if err := pause(ctx, interval); err != nil {
+		if err := x.pause(ctx, interval); err != nil {
 			return journal.Drained{}, err
 		}
 	}
@@ -48,6 +48,7 @@ func (x *Executor) drain(ctx context.Context, key string, in journal.Drain) (jou
 type drainWatch struct {
 	in    journal.Drain
 	p     *Program
+	clock Clock
 	began time.Time
 	last  map[string]driver.Flight
 	quiet int // samples in a row
@@ -87,7 +88,7 @@ func (w *drainWatch) sample(now map[string]driver.Flight, err error) bool {
 
 func (w *drainWatch) text() string {
 	members := len(w.p.names(w.in.Target, w.in.IDs))
-	took := time.Now().Round(0).Sub(w.began).Round(100 * time.Millisecond)
+	took := w.clock.Now().Sub(w.began).Round(100 * time.Millisecond)
 	if w.err != nil {
 		return fmt.Sprintf("could not look at %s: %v", w.in.Target, w.err)
 	}

@@ -93,7 +93,7 @@ func children(s plan.Step) []plan.Step {
 
 // gate waits for gates, or watches them while something holds.
 func (x *Executor) gate(ctx context.Context, key string, in gateIn) (journal.Verdict, error) {
-	ctx, cancel := withDeadline(ctx, in.Deadline)
+	ctx, cancel := x.withDeadline(ctx, in.Deadline)
 	defer cancel()
 	var named []gate.Named
 	passes, members := 1, map[string]bool{}
@@ -132,6 +132,7 @@ func (x *Executor) gate(ctx context.Context, key string, in gateIn) (journal.Ver
 		}
 		return journal.Verdict{Text: text}, nil
 	}
+	x.Look(key, journal.LookData{Text: "hold", Until: in.Until})
 	if err := gate.Watch(ctx, named, in.Until, observe); err != nil {
 		return journal.Verdict{}, gateError(ctx, err, in)
 	}

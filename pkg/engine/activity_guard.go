@@ -127,7 +127,7 @@ func (x *Executor) healthy(ctx context.Context, key string, d driver.Driver, tar
 	if !ok || len(ids) == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, healthLimit)
+	ctx, cancel := x.withTimeout(ctx, healthLimit)
 	defer cancel()
 	said := ""
 	for {
@@ -149,7 +149,7 @@ func (x *Executor) healthy(ctx context.Context, key string, d driver.Driver, tar
 			x.Look(key, journal.LookData{Text: "waiting for health: " + text})
 			said = text
 		}
-		if perr := pause(ctx, 100*time.Millisecond); perr != nil {
+		if perr := x.pause(ctx, 100*time.Millisecond); perr != nil {
 			e := fail(classUnhealthy, "%s: not healthy after it was given traffic: %s", target, text)
 			e.Hints = []string{"its health check fails; no traffic was taken from the other side"}
 			return e

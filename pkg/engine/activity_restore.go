@@ -15,7 +15,7 @@ import (
 // "raise" it does what adds capacity, in "lower" the rest; "sweep" does both
 // and waits for nodes that do not answer.
 func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) (journal.Restored, error) {
-	ctx, cancel := withDeadline(ctx, in.Until)
+	ctx, cancel := x.withDeadline(ctx, in.Until)
 	defer cancel()
 	d, err := x.target(in.Target)
 	if err != nil {
@@ -39,7 +39,7 @@ func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) 
 			return total, nil
 		}
 		x.Look(key, journal.LookData{Text: "waiting for " + out.Drift[0].Object + ": " + out.Drift[0].Unreadable, Until: in.Until})
-		if err := pause(ctx, time.Second); err != nil {
+		if err := x.pause(ctx, time.Second); err != nil {
 			if errors.Is(err, context.DeadlineExceeded) {
 				return total, nil
 			}
@@ -71,7 +71,7 @@ func (x *Executor) readForUndo(ctx context.Context, target string, d driver.Driv
 		case try == 3 || ctx.Err() != nil:
 			return s, map[string]error{"": err}, nil
 		}
-		if err := pause(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
+		if err := x.pause(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
 			return s, nil, x.path("read", target, err)
 		}
 	}

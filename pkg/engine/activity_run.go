@@ -27,7 +27,7 @@ const outputTail = 4 << 10
 // group is ended at the deadline. What it prints is streamed to the run's log
 // with every known secret replaced.
 func (x *Executor) run(ctx context.Context, key string, in journal.Command) (journal.Exit, error) {
-	ctx, cancel := withDeadline(ctx, in.Deadline)
+	ctx, cancel := x.withDeadline(ctx, in.Deadline)
 	defer cancel()
 	argv := in.Argv
 	if in.Shell != "" {

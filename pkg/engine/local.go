@@ -18,12 +18,19 @@ type local struct {
 	*shared
 	// branch ends when a sibling of a parallel step failed.
 	branch context.Context
+	// turn gives way to other branches, nil where they run at once.
+	turn branchTurn
 }
 
 // shared is what all branches of one process have in common.
 type shared struct {
-	exec *Executor
+	exec Performer
+	time Clock
 	log  journal.Log
+	// answer is what somebody said to an approval, turns who of several
+	// branches goes on; see Sim.
+	answer func(key string) *journal.Signal
+	turns  func(n int) int
 	// hard ends everything at once: the second Ctrl-C, a fence, a full disk.
 	hard context.Context
 	// soft ends waits, gates and drains, and stops at the next safe point. On
@@ -35,6 +42,7 @@ type shared struct {
 	results map[string]journal.Result
 	sleeps  map[string]time.Time
 	steps   map[string]stepMark // by path
+	doing   map[string]string   // activity by key, of what goes on now
 	retried string              // the step that a resumed run does anew
 	inboxed []journal.Message
 	// uncertain: some call's outcome was unknown, so its effect may come late.
@@ -124,12 +132,18 @@ func (l *local) mayGoOn() error {
 }
 
 func (l *local) perform(key, activity string, in any) (any, error) {
+	l.mu.Lock()
+	l.doing[key] = activity
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		delete(l.doing, key)
+		l.mu.Unlock()
+	}()
 	ctx := l.hard
 	if interruptible(activity) {
-		merged, cancel := context.WithCancelCause(l.hard)
-		defer cancel(nil)
-		defer context.AfterFunc(l.soft, func() { cancel(ErrInterrupted) })()
-		defer context.AfterFunc(l.branch, func() { cancel(errAborted) })()
+		merged, cancel := l.untilStopped()
+		defer cancel()
 		ctx = merged
 	}
 	result, err := l.exec.Do(ctx, key, activity, in)
@@ -140,6 +154,23 @@ func (l *local) perform(key, activity string, in any) (any, error) {
 		}
 	}
 	return result, err
+}
+
+// untilStopped ends with the process, at an operator's stop and when another
+// branch failed.
+func (l *local) untilStopped() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(l.hard)
+	soft := context.AfterFunc(l.soft, func() { cancel(ErrInterrupted) })
+	branch := context.AfterFunc(l.branch, func() { cancel(errAborted) })
+	return ctx, func() { soft(); branch(); cancel(nil) }
+}
+
+// look records an observation of what goes on now.
+func (l *local) look(key string, d journal.LookData) {
+	l.mu.Lock()
+	activity := l.doing[key]
+	l.mu.Unlock()
+	l.log.Look(journal.Record{Type: journal.TypeLook, Time: l.time.Now(), Key: key, Activity: activity, Data: journal.Encode(d)})
 }
 
 func replay(r journal.Result, out any) error {
@@ -156,7 +187,7 @@ func (l *local) step(key string, s journal.Step) error {
 	if err := l.hard.Err(); err != nil {
 		return context.Cause(l.hard)
 	}
-	now := time.Now().Round(0)
+	now := l.time.Now()
 	path := key[:len(key)-len(s.Status)-1]
 	l.mu.Lock()
 	mark, known := l.steps[path]
@@ -193,7 +224,7 @@ func (l *local) clock(key string, in clockIn, out *journal.Until) error {
 	if err != nil {
 		return err
 	}
-	out.Until = time.Now().UTC().Round(0).Add(d)
+	out.Until = l.time.Now().Add(d)
 	result := journal.Result{Done: true, Activity: "clock", Data: journal.Encode(*out)}
 	if strings.HasSuffix(key, ".until") {
 		if err := l.append(journal.Record{Type: journal.TypeDone, Key: key, Activity: "clock", Data: result.Data}); err != nil {
@@ -217,6 +248,9 @@ func (l *local) append(r journal.Record) error {
 	if err != nil && !fatal(err) && l.hard.Err() == nil {
 		err = fmt.Errorf("%w: %w", journal.ErrNotDurable, err)
 	}
+	if err == nil && l.turn != nil {
+		l.turn()
+	}
 	return err
 }
 
@@ -232,7 +266,7 @@ func (l *local) Sleep(key string, d time.Duration) error {
 		return replay(r, nil)
 	}
 	if !known {
-		until = time.Now().UTC().Round(0).Add(d)
+		until = l.time.Now().Add(d)
 		if err := l.append(journal.Record{Type: journal.TypeSleep, Key: key, Data: journal.Encode(journal.Until{Until: until})}); err != nil {
 			return err
 		}
@@ -259,26 +293,21 @@ func (l *local) waitUntil(key string, until time.Time, what string, done func() 
 		if l.soft.Err() != nil {
 			return ErrInterrupted
 		}
-		left := until.Sub(time.Now().Round(0))
+		left := until.Sub(l.time.Now())
 		if done() || left <= 0 {
 			return nil
 		}
 		if l.detach > 0 && left > l.detach {
 			return ErrDetached
 		}
-		l.exec.Look(key, journal.LookData{Text: what, Until: until})
+		l.look(key, journal.LookData{Text: what, Until: until})
 		nap := min(left, longestNap)
 		if what != "waiting" {
 			nap = min(nap, 250*time.Millisecond)
 		}
-		t := time.NewTimer(nap)
-		select {
-		case <-t.C:
-		case <-l.hard.Done():
-		case <-l.soft.Done():
-		case <-l.branch.Done():
-		}
-		t.Stop()
+		ctx, cancel := l.untilStopped()
+		_ = l.time.Sleep(ctx, nap) // why it ended early is seen above
+		cancel()
 	}
 }
 
@@ -293,7 +322,7 @@ func (l *local) Await(key, message string, deadline time.Duration) (json.RawMess
 		return raw, err
 	}
 	if !asked {
-		until = time.Now().UTC().Round(0).Add(deadline)
+		until = l.time.Now().Add(deadline)
 		if err := l.append(journal.Record{Type: journal.TypeAwait, Key: key, Data: journal.Encode(journal.Until{Until: until, Message: message})}); err != nil {
 			return nil, err
 		}
@@ -303,7 +332,7 @@ func (l *local) Await(key, message string, deadline time.Duration) (json.RawMess
 	}
 	var answer *journal.Signal
 	err := l.waitUntil(key, until, "waiting for approval: "+message, func() bool {
-		answer = l.inbox(key)
+		answer = l.answer(key)
 		return answer != nil
 	})
 	if err != nil {
@@ -324,10 +353,10 @@ func (l *local) Await(key, message string, deadline time.Duration) (json.RawMess
 
 // inbox returns the answer that somebody left for an approval, which is named
 // by its key or by its step.
-func (l *local) inbox(key string) *journal.Signal {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, m := range l.inboxed {
+func (s *shared) inbox(key string) *journal.Signal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.inboxed {
 		if (m.Kind == journal.AskApprove || m.Kind == journal.AskDeny) && (m.Key == key || strings.HasSuffix(key, "/"+m.Key+".answer")) {
 			return &journal.Signal{Approved: m.Kind == journal.AskApprove, By: m.By, Reason: m.Reason, Message: m.Name}
 		}
@@ -343,6 +372,9 @@ func (l *local) Parallel(_ string, n, limit int, fn func(Context, int) error) er
 	}
 	branch, abort := context.WithCancel(l.branch)
 	defer abort()
+	if l.turns != nil {
+		return firstError(l.inTurns(branch, abort, n, limit, fn))
+	}
 	errs := make([]error, n)
 	slots := make(chan struct{}, max(limit, 1))
 	var wg sync.WaitGroup
@@ -355,7 +387,7 @@ func (l *local) Parallel(_ string, n, limit int, fn func(Context, int) error) er
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			if errs[i] = fn(&local{l.shared, branch}, i); errs[i] != nil {
+			if errs[i] = fn(&local{l.shared, branch, nil}, i); errs[i] != nil {
 				abort()
 			}
 		})

@@ -32,7 +32,7 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 	if err := check(st); err != nil {
 		return nil, st, err
 	}
-	if verb == "resume" && !st.RollingBack {
+	if verb == "resume" && !st.RollingBack && r.Sim.Program == nil {
 		if st.Holder.Plan, err = planChange(view.Dir(), st, o.AcceptPlanChange); err != nil {
 			return nil, st, err
 		}
@@ -42,7 +42,7 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 	if err != nil {
 		return nil, st, err
 	}
-	held, err := r.Locks.Acquire(ctx, scopesOf(prog), r.holder(id, st.Meta.Plan), journal.LockOptions{Wait: o.LockWait, MaxInFlight: longestCall(prog)})
+	held, err := r.acquire(ctx, prog, id, st.Meta.Plan, o)
 	if err != nil {
 		return nil, st, errors.Join(err, prog.Close())
 	}
@@ -74,7 +74,7 @@ func (s *session) settleDoubt() error {
 	if !s.unclean {
 		return nil
 	}
-	until := time.Now().Round(0).Add(longestCall(s.prog))
+	until := s.ctx.time.Now().Add(longestCall(s.prog))
 	return s.ctx.waitUntil("/doubt", until, "waiting", func() bool { return false })
 }
 

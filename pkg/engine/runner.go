@@ -24,11 +24,13 @@ import (
 // and decides what a run's end is.
 type Runner struct {
 	World
-	Store   *journal.FileStore
+	Store   Store
 	Locks   *journal.Locks
 	Version string
 	Who     string
 	GateEnv gate.Env
+	// Sim is another world, for rehearsals.
+	Sim Sim
 }
 
 // Options say how a run is driven.
@@ -69,7 +71,7 @@ type session struct {
 	o       Options
 	prog    *Program
 	log     journal.Log
-	held    *journal.Held
+	held    Lease
 	ctx     *local
 	stop    context.CancelFunc // of the inbox
 	asked   chan journal.Message
@@ -82,7 +84,7 @@ type session struct {
 // systems are read: nobody can move them in between.
 func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.End, error) {
 	id := r.Store.NewID()
-	held, err := r.Locks.Acquire(ctx, scopesOf(prog), r.holder(id, prog.Plan.Name), journal.LockOptions{Wait: o.LockWait, MaxInFlight: longestCall(prog)})
+	held, err := r.acquire(ctx, prog, id, prog.Plan.Name, o)
 	if err != nil {
 		return journal.End{}, err
 	}
@@ -105,7 +107,7 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 	meta := journal.Meta{
 		Plan: prog.Plan.Name, File: prog.Plan.File, Description: prog.Plan.Description, Hash: hashOf(prog.Plan.Source),
 		Flip: r.Version, Interpreter: InterpreterVersion, Live: prog.Pins.Live, Idle: prog.Pins.Idle,
-		Scopes: scopesOf(prog), Started: time.Now().UTC(),
+		Scopes: scopesOf(prog), Started: r.clock().Now(),
 	}
 	for _, t := range prog.Plan.Targets {
 		meta.Targets = append(meta.Targets, t.Name)
@@ -211,6 +213,9 @@ func copyOf(dir, file string) (plan.Plan, saved, error) {
 // Reload opens the plan that a run follows, from the run's own copy and with
 // the objects that were pinned when it began.
 func (r *Runner) Reload(ctx context.Context, dir string, st journal.Status) (*Program, error) {
+	if r.Sim.Program != nil {
+		return r.Sim.Program, nil
+	}
 	p, sv, err := copyOf(dir, orElse(st.Holder.Plan, planFile))
 	if err != nil {
 		return nil, err
@@ -224,20 +229,18 @@ func (r *Runner) Reload(ctx context.Context, dir string, st journal.Status) (*Pr
 }
 
 // session prepares to drive a run from what its records say.
-func (r *Runner) session(prog *Program, log journal.Log, held *journal.Held, o Options, st journal.Status) *session {
+func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, st journal.Status) *session {
 	s := &session{r: r, o: o, prog: prog, log: log, held: held, asked: make(chan journal.Message, 1)}
 	exec := &Executor{
 		Program: prog, Gates: r.Gates, GateEnv: r.GateEnv, Secrets: r.Secrets, Log: r.Log, Dir: log.Dir(),
-		Look: func(key string, d journal.LookData) {
-			log.Look(journal.Record{Type: journal.TypeLook, Time: time.Now().UTC(), Key: key, Data: journal.Encode(d)})
-		},
-		Lease: held.Valid,
+		Look: func(key string, d journal.LookData) { s.ctx.look(key, d) },
+		Lease: held.Valid, Clock: r.clock(),
 	}
 	soft, stop := context.WithCancel(o.Soft)
 	s.soft, s.stop = soft, stop
 	sh := &shared{
-		exec: exec, log: log, hard: o.Hard, soft: soft, detach: o.Detach,
-		results: st.Results, sleeps: st.Sleeps, steps: map[string]stepMark{},
+		exec: exec, time: r.clock(), turns: r.Sim.Turn, log: log, hard: o.Hard, soft: soft, detach: o.Detach,
+		results: st.Results, sleeps: st.Sleeps, steps: map[string]stepMark{}, doing: map[string]string{},
 	}
 	if sh.results == nil {
 		sh.results, sh.sleeps = map[string]journal.Result{}, map[string]time.Time{}
@@ -250,7 +253,13 @@ func (r *Runner) session(prog *Program, log journal.Log, held *journal.Held, o O
 		sh.uncertain = true
 		sh.mu.Unlock()
 	}
-	s.ctx = &local{sh, context.Background()}
+	if r.Sim.Perform != nil {
+		sh.exec = r.Sim.Perform(exec)
+	}
+	if sh.answer = r.Sim.Answer; sh.answer == nil {
+		sh.answer = sh.inbox
+	}
+	s.ctx = &local{sh, context.Background(), nil}
 	return s
 }
 
@@ -258,13 +267,15 @@ func (r *Runner) session(prog *Program, log journal.Log, held *journal.Held, o O
 // what others ask of it.
 func (s *session) begin(verb string, first ...journal.Record) error {
 	host, _ := os.Hostname()
-	h := journal.Holder{Who: s.r.Who, Host: host, PID: os.Getpid(), Since: time.Now().UTC(), Verb: verb, Plan: s.plan}
+	h := journal.Holder{Who: s.r.Who, Host: host, PID: os.Getpid(), Since: s.ctx.time.Now(), Verb: verb, Plan: s.plan}
 	for _, rec := range append(first, journal.Record{Type: journal.TypeTakeover, Data: journal.Encode(h)}) {
 		if err := s.ctx.append(rec); err != nil {
 			return errors.Join(err, s.held.Detach())
 		}
 	}
-	go s.listen()
+	if s.r.Sim.Answer == nil {
+		go s.listen()
+	}
 	return nil
 }
 
@@ -403,7 +414,7 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 	}
 	s.ctx.soft = context.Background()
 	report := Undo(s.ctx, s.prog, st.Effects, UndoOptions{
-		Attempt: rb.Attempt, OnDrift: OnDrift(rb.OnDrift), Sweep: rb.Unclean, Quiet: longestCall(s.prog),
+		Attempt: rb.Attempt, OnDrift: OnDrift(rb.OnDrift), Sweep: rb.Unclean && !s.r.Sim.NoSweep, Quiet: longestCall(s.prog),
 		Done: undone(s.log.Records(), rb.Attempt),
 	})
 	if fatal(report.Err) {

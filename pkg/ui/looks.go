@@ -60,6 +60,9 @@ func (t *teller) look(r journal.Record) []line {
 		return t.output(d, r)
 	}
 	text := clean(d.Text)
+	if kind == "hold" && d.Text == kind {
+		return t.looks.text(d, r, t.line(r, toneNone, "hold "+Duration(d.Until.Sub(r.Time).Round(time.Second))))
+	}
 	if d.Until.After(r.Time) {
 		text += ", at most " + Duration(d.Until.Sub(r.Time).Round(time.Second)) + " more"
 	}

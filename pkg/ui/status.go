@@ -136,6 +136,10 @@ func (s *status) look(r journal.Record) {
 	if !d.Until.IsZero() {
 		s.until[r.Key] = d.Until
 	}
+	// What only looks has no intent: its first look is its beginning.
+	if r.Activity != "" && !slices.ContainsFunc(s.acts, func(a activity) bool { return a.key == r.Key }) {
+		s.acts = append(s.acts, activity{kind: r.Activity, key: r.Key, begun: r.Time})
+	}
 	switch {
 	case d.Gate != "":
 		i := slices.IndexFunc(s.gates, func(g gateNow) bool {
@@ -148,6 +152,7 @@ func (s *status) look(r journal.Record) {
 		s.gates[i].look = d
 	case d.InFlight != nil:
 		s.counts[r.Key] = d
+	case d.Text == r.Activity: // "hold": the line says so
 	default:
 		if _, told := s.texts[r.Key]; told && s.waiting(r.Key) {
 			return // that it waits, and for what, is said
