@@ -35,6 +35,8 @@ type Executor struct {
 	// Uncertain hears of a call whose outcome is unknown: it may take effect
 	// later.
 	Uncertain func()
+	// holds keep what a system may forget; nil keeps nothing.
+	holds *holds
 }
 
 // Do performs one activity. in is the activity's own input type.
@@ -184,6 +186,7 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 		} else if err != nil {
 			return journal.Applied{}, err
 		}
+		x.holds.release(target, todo)
 		err = d.Apply(ctx, todo)
 		if errors.Is(err, driver.ErrUnknown) && x.Uncertain != nil {
 			x.Uncertain()
@@ -206,6 +209,9 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 		if err := settler.Settle(ctx, changes); err != nil {
 			return journal.Applied{}, x.path("settle", target, err)
 		}
+	}
+	if strict {
+		x.holds.keep(target, changes)
 	}
 	if err := x.healthy(ctx, key, d, target, began); err != nil {
 		return journal.Applied{}, err

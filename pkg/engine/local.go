@@ -43,8 +43,12 @@ type shared struct {
 	sleeps  map[string]time.Time
 	steps   map[string]stepMark // by path
 	doing   map[string]string   // activity by key, of what goes on now
-	retried string              // the step that a resumed run does anew
-	inboxed []journal.Message
+	// lost ends when something that the run had set could not be kept. What
+	// can be interrupted fails with its cause; the way back does not look.
+	lost       context.Context
+	cancelLost context.CancelCauseFunc
+	retried    string // the step that a resumed run does anew
+	inboxed    []journal.Message
 	// uncertain: some call's outcome was unknown, so its effect may come late.
 	uncertain bool
 }
@@ -146,15 +150,22 @@ func (l *local) perform(key, activity string, in any) (any, error) {
 		defer cancel()
 		ctx = merged
 	}
+	if l.lost.Err() != nil {
+		return nil, context.Cause(l.lost)
+	}
 	result, err := l.exec.Do(ctx, key, activity, in)
 	if err != nil && ctx.Err() != nil {
 		// Not the activity's failure: this process is to stop.
-		if cause := context.Cause(ctx); stopped(cause) {
+		cause := context.Cause(ctx)
+		if stopped(cause) || l.lost.Err() != nil && cause == context.Cause(l.lost) { //nolint:errorlint // the very cause
 			return nil, cause
 		}
 	}
 	return result, err
 }
+
+// lose makes the run fail: a value that it relies on could not be kept.
+func (s *shared) lose(err error) { s.cancelLost(err) }
 
 // untilStopped ends with the process, at an operator's stop and when another
 // branch failed.
@@ -162,7 +173,8 @@ func (l *local) untilStopped() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(l.hard)
 	soft := context.AfterFunc(l.soft, func() { cancel(ErrInterrupted) })
 	branch := context.AfterFunc(l.branch, func() { cancel(errAborted) })
-	return ctx, func() { soft(); branch(); cancel(nil) }
+	lost := context.AfterFunc(l.lost, func() { cancel(context.Cause(l.lost)) })
+	return ctx, func() { soft(); branch(); lost(); cancel(nil) }
 }
 
 // look records an observation of what goes on now.
@@ -292,6 +304,9 @@ func (l *local) waitUntil(key string, until time.Time, what string, done func() 
 		}
 		if l.soft.Err() != nil {
 			return ErrInterrupted
+		}
+		if l.lost.Err() != nil {
+			return context.Cause(l.lost)
 		}
 		left := until.Sub(l.time.Now())
 		if done() || left <= 0 {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/journal"

@@ -18,6 +18,7 @@ import (
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/state"
 )
 
 // Runner drives runs on this machine: it holds the locks, writes the journal
@@ -77,6 +78,7 @@ type session struct {
 	asked   chan journal.Message
 	soft    context.Context
 	unclean bool
+	holds   *holds
 	plan    string // file that the run follows, when it was changed
 }
 
@@ -233,7 +235,7 @@ func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, 
 	s := &session{r: r, o: o, prog: prog, log: log, held: held, asked: make(chan journal.Message, 1)}
 	exec := &Executor{
 		Program: prog, Gates: r.Gates, GateEnv: r.GateEnv, Secrets: r.Secrets, Log: r.Log, Dir: log.Dir(),
-		Look: func(key string, d journal.LookData) { s.ctx.look(key, d) },
+		Look:  func(key string, d journal.LookData) { s.ctx.look(key, d) },
 		Lease: held.Valid, Clock: r.clock(),
 	}
 	soft, stop := context.WithCancel(o.Soft)
@@ -248,6 +250,9 @@ func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, 
 	for _, step := range st.Steps {
 		sh.steps[step.Key] = stepMark{step.Status, step.Began}
 	}
+	s.holds = &holds{ctx: o.Hard, p: prog, targets: map[string]*kept{}, look: exec.Look, lost: sh.lose}
+	exec.holds = s.holds
+	sh.lost, sh.cancelLost = context.WithCancelCause(context.Background())
 	exec.Uncertain = func() {
 		sh.mu.Lock()
 		sh.uncertain = true
@@ -318,6 +323,7 @@ func (s *session) listen() {
 
 func (s *session) close() {
 	s.stop()
+	s.holds.close()
 	s.held.Abandon()
 	if err := s.log.Close(); err != nil {
 		s.r.Log.Warn("close journal", "error", err)
@@ -326,6 +332,7 @@ func (s *session) close() {
 
 // forward runs the plan and decides what its end means.
 func (s *session) forward() (journal.End, error) {
+	s.hold()
 	res := Run(s.ctx, s.prog, s.log.ID())
 	switch {
 	case res.Err == nil:
@@ -346,6 +353,22 @@ func (s *session) forward() (journal.End, error) {
 		return s.pause(journal.End{Outcome: journal.OutcomePaused, Step: res.Step, Key: res.Path, Reason: reason, Changed: len(s.changed())})
 	}
 	return s.back(journal.Rollback{Reason: reason, Step: res.Step})
+}
+
+// hold watches again what an earlier process of this run had set.
+func (s *session) hold() {
+	last := map[state.Key]state.Change{}
+	for _, e := range forward(s.status().Effects) {
+		for _, c := range e.Changes {
+			if e.Done {
+				last[c.Key()] = c
+			}
+		}
+	}
+	changes := slices.SortedFunc(maps.Values(last), func(a, b state.Change) int { return a.Key().Compare(b.Key()) })
+	for _, part := range byTarget(changes) {
+		s.holds.keep(part[0].Target, part)
+	}
 }
 
 // interrupted is what a first stop means.
@@ -412,7 +435,7 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 	if err := s.ctx.append(journal.Record{Type: journal.TypeRollback, Data: journal.Encode(rb)}); err != nil {
 		return journal.End{}, err
 	}
-	s.ctx.soft = context.Background()
+	s.ctx.soft, s.ctx.lost = context.Background(), context.Background()
 	report := Undo(s.ctx, s.prog, st.Effects, UndoOptions{
 		Attempt: rb.Attempt, OnDrift: OnDrift(rb.OnDrift), Sweep: rb.Unclean && !s.r.Sim.NoSweep, Quiet: longestCall(s.prog),
 		Done: undone(s.log.Records(), rb.Attempt),

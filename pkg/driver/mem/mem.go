@@ -132,6 +132,20 @@ func Twin(info driver.Info, s state.State, scopes []string) *Target {
 	return &Target{info: info, store: &memory{w: w}, scopes: slices.Clone(scopes)}
 }
 
+// Fork returns a target in memory that stands where this one does and goes its
+// own way from there. It costs next to nothing: both share what neither writes.
+func (t *Target) Fork() (*Target, error) {
+	f := &Target{info: t.info, scopes: t.scopes, settle: t.settle, maxInFlight: t.maxInFlight}
+	t.mu.Lock()
+	f.locator = t.locator
+	t.mu.Unlock()
+	err := t.store.do(context.Background(), false, func(w *world) error {
+		f.store = &memory{w: *w}
+		return nil
+	})
+	return f, err
+}
+
 // LocateBy makes a twin name new objects as the real driver does.
 func (t *Target) LocateBy(l driver.Locator) {
 	t.mu.Lock()
