@@ -20,7 +20,7 @@ func (x *Executor) guard(ctx context.Context, target string, s state.State, chan
 		if g.Target != target {
 			continue
 		}
-		down, err := x.downMembers(ctx, target)
+		down, err := x.downMembers(ctx, target, s)
 		if err != nil {
 			return x.path("guard", target, err)
 		}
@@ -41,13 +41,17 @@ func list(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// downMembers are the objects that the system calls down.
-func (x *Executor) downMembers(ctx context.Context, target string) (map[string]bool, error) {
+// downMembers are the objects that the system calls down. Only those in s are
+// asked about: a member that the plan is about to create is not there yet, and
+// on the way back a node that does not answer must not keep the others from
+// being put back.
+func (x *Executor) downMembers(ctx context.Context, target string, s state.State) (map[string]bool, error) {
 	h, ok := driver.As[driver.Healther](x.Program.Targets[target])
 	if !ok {
 		return nil, nil
 	}
-	health, err := h.Health(ctx, x.Program.memberIDs(target))
+	ids := slices.DeleteFunc(x.Program.memberIDs(target), func(id string) bool { _, there := s.Objects[id]; return !there })
+	health, err := h.Health(ctx, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -157,6 +157,7 @@ func (c *previewContext) clock(key string, in clockIn, out *journal.Until) {
 	case strings.HasSuffix(key, ".until"):
 		c.cur().Shortest += d
 		c.cur().Longest += d
+	case strings.HasSuffix(key, ".fits"):
 	case !strings.HasSuffix(key, "raise.deadline") && !strings.HasSuffix(key, "lower.deadline") && key != "":
 		c.cur().Longest += d
 	}

@@ -96,7 +96,7 @@ func (f frame) step(s plan.Step) error {
 	if err := f.note(s, "begin", f.describe(s)); err != nil {
 		return err
 	}
-	if s.Timeout > 0 && isContainer(s) {
+	if s.Timeout > 0 && boundsAll(s) {
 		d, err := f.clock("deadline", s.Timeout)
 		if err != nil {
 			return err
@@ -304,7 +304,15 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func isContainer(s plan.Step) bool { return s.Steps != nil || s.Parallel != nil || s.Each != nil }
+// boundsAll reports whether a step's timeout is one deadline for everything in
+// it. The other verbs hand it to their one activity.
+func boundsAll(s plan.Step) bool {
+	switch s.Verb() {
+	case "set", "ramp", "wait", "steps", "parallel", "each":
+		return true
+	}
+	return false
+}
 
 // timeout is a step's own, or the plan's default.
 func (f frame) timeout(s plan.Step) time.Duration {

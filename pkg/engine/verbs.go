@@ -262,7 +262,7 @@ func (f frame) ramp(s plan.Step) (string, error) {
 			now[c.Target][c.Object] = maps.Clone(now[c.Target][c.Object])
 			now[c.Target][c.Object]["weight"] = c.To
 		}
-		if err := f.hold(name+".hold", s.Gates, s.Ramp.Hold, s.Timeout); err != nil {
+		if err := f.hold(name+".hold", s.Gates, s.Ramp.Hold); err != nil {
 			return "", err
 		}
 	}
@@ -344,21 +344,31 @@ func (r ramp) changes(percent int, now pre) []state.Change {
 }
 
 // hold stays for a while; gates are watched all the time and end it at once.
-func (f frame) hold(name string, gates []plan.GateRef, d, timeout time.Duration) error {
+func (f frame) hold(name string, gates []plan.GateRef, d time.Duration) error {
 	switch {
 	case len(gates) == 0 && d == 0:
 		return nil
-	case len(gates) == 0:
-		return f.c.Sleep(f.path+name, d)
 	case d == 0:
-		_, err := f.gatesAt(name, gates, timeout, time.Time{})
+		_, err := f.gatesAt(name, gates, 0, time.Time{})
 		return err
+	case len(gates) == 0 && f.deadline.IsZero():
+		return f.c.Sleep(f.path+name, d)
 	}
-	until, err := f.clock(name+".until", d)
+	mark := ".until"
+	if len(gates) == 0 {
+		mark = ".fits" // the sleep has a durable end of its own
+	}
+	until, err := f.clock(name+mark, d)
 	if err != nil {
 		return err
 	}
-	_, err = f.gatesAt(name, gates, timeout, until)
+	if !f.deadline.IsZero() && until.After(f.deadline) {
+		return fail(classTimeout, "a wait of %s does not fit into what is left of the step's time", d)
+	}
+	if len(gates) == 0 {
+		return f.c.Sleep(f.path+name, d)
+	}
+	_, err = f.gatesAt(name, gates, 0, until)
 	return err
 }
 
@@ -385,7 +395,7 @@ func (f frame) gatesAt(name string, gates []plan.GateRef, timeout time.Duration,
 }
 
 func (f frame) wait(s plan.Step) (string, error) {
-	return "", f.hold(".wait", s.Gates, s.Wait.For, s.Timeout)
+	return "", f.hold(".wait", s.Gates, s.Wait.For)
 }
 
 // What a drain does where the plan is silent.
