@@ -36,7 +36,11 @@ func (a *App) planCommand() *cobra.Command {
 				return err
 			}
 			preview := engine.NewPreview(cmd.Context(), bound)
-			view := a.previewOf(preview, bound, runCommand(args[0], p))
+			again := runCommand(args[0], p)
+			if preview.Err != nil {
+				again = "" // it would fail
+			}
+			view := a.previewOf(preview, bound, again)
 			if a.settings.output == "json" {
 				err = ui.WritePreviewJSON(a.Out, view)
 			} else {
@@ -276,7 +280,7 @@ func (a *App) getCommand() *cobra.Command {
 				}
 				s, err := prog.Targets[t.Name].Read(cmd.Context())
 				if err != nil {
-					return &engine.PreconditionError{Err: fmt.Errorf("target %s: %s: %w", t.Name, t.Driver, err)}
+					return &engine.PreconditionError{Err: fmt.Errorf("target %s: %w", t.Name, driver.Named(t.Driver, err))}
 				}
 				objects = append(objects, a.live(cmd, prog, t.Name, s)...)
 			}

@@ -91,7 +91,7 @@ func (c *client) once() time.Duration {
 		out.kind, out.detail = kind, err.Error()
 		return c.load.cfg.Pause
 	}
-	if c.load.cfg.Sticky && resp.cookie != "" && resp.cookie != c.cookie {
+	if c.load.cfg.Sticky && !c.closes && resp.cookie != "" && resp.cookie != c.cookie {
 		c.cookie, c.bytes = resp.cookie, c.request(resp.cookie)
 	}
 	if c.closes || resp.closes {

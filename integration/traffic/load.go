@@ -19,7 +19,8 @@ type Config struct {
 	Addr, Host string
 	// Cookie is sent with every request when not "", for instance "SRV=a".
 	Cookie string
-	// Sticky clients send the cookie that they were last given, as browsers do.
+	// Sticky clients send the cookie that they were last given, as browsers do. Those that close their connection are
+	// new visitors each time.
 	Sticky bool
 	// Clients: GET on a kept connection, GET with Connection: close, POST of 10 bytes on a kept connection, GET
 	// /slow on a kept connection, websockets.

@@ -77,3 +77,11 @@ func (e *PartialError) Unwrap() []error {
 	}
 	return errs
 }
+
+// Named puts the driver's name in front of err, unless it begins with it.
+func Named(driver string, err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), driver+": ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", driver, err)
+}

@@ -71,7 +71,7 @@ func (x *Executor) target(name string) (driver.Driver, error) {
 
 // path puts target and driver in front of an error, from the outside in.
 func (x *Executor) path(verb, target string, err error) error {
-	return fmt.Errorf("%s %s: %s: %w", verb, target, x.Program.Infos[target].Name, err)
+	return fmt.Errorf("%s %s: %w", verb, target, driver.Named(x.Program.Infos[target].Name, err))
 }
 
 func (x *Executor) observe(ctx context.Context, in journal.Observe) (journal.Observed, error) {

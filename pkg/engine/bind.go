@@ -58,7 +58,7 @@ func Open(ctx context.Context, p plan.Plan, w World) (*Program, error) {
 		d, err := f.Open(ctx, func(out any) error { return t.Config.Decode(out, scope) }, env)
 		if err != nil {
 			prog.Close()
-			return nil, &PreconditionError{Err: fmt.Errorf("target %s: %s: %w", t.Name, t.Driver, err)}
+			return nil, &PreconditionError{Err: fmt.Errorf("target %s: %w", t.Name, driver.Named(t.Driver, err))}
 		}
 		prog.Infos[t.Name] = f.Info
 		prog.Targets[t.Name] = driver.Trace(d, w.Log, t.Name)
@@ -144,7 +144,7 @@ func (b *Bound) read(ctx context.Context) error {
 		wg.Go(func() {
 			var err error
 			if states[i], err = b.Targets[t.Name].Read(ctx); err != nil {
-				errs[i] = &PreconditionError{Err: fmt.Errorf("target %s: %s: %w", t.Name, t.Driver, err)}
+				errs[i] = &PreconditionError{Err: fmt.Errorf("target %s: %w", t.Name, driver.Named(t.Driver, err))}
 			}
 		})
 	}

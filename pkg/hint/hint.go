@@ -5,6 +5,7 @@ package hint
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 type hinted struct {
@@ -22,8 +23,18 @@ func Wrap(err error, format string, args ...any) error {
 	return &hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// Of returns the hints of err, the outermost first.
+// Of returns the hints of err, the outermost first, each once.
 func Of(err error) []string {
+	var once []string
+	for _, h := range all(err) {
+		if !slices.Contains(once, h) {
+			once = append(once, h)
+		}
+	}
+	return once
+}
+
+func all(err error) []string {
 	var hints []string
 	for err != nil {
 		if h, ok := err.(*hinted); ok { //nolint:errorlint // walks the chain itself
@@ -31,7 +42,7 @@ func Of(err error) []string {
 		}
 		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // walks the chain itself
 			for _, e := range many.Unwrap() {
-				hints = append(hints, Of(e)...)
+				hints = append(hints, all(e)...)
 			}
 			return hints
 		}

@@ -97,7 +97,7 @@ func (l *loader) tree() (*node, error) {
 		return nil, failed
 	}
 	start := l.src.pos(1, 1)
-	const hint = "a plan begins with flip: 1; flip init writes one"
+	const hint = "a plan begins with flip: 1; docs/guide.md shows a whole one"
 	if doc == nil {
 		return nil, l.src.errorf(start, 1, hint, "the plan is empty")
 	}
