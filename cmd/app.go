@@ -41,6 +41,7 @@ type App struct {
 	// it; nil for nothing. Tests end the process there.
 	OnRecord func(journal.Record)
 
+	args     []string
 	settings settings
 	redact   *secret.Redactor
 	log      *slog.Logger
@@ -63,9 +64,10 @@ func Main() int {
 func (a *App) Run(ctx context.Context, args []string) int {
 	a.redact = &secret.Redactor{}
 	a.log = slog.New(slog.DiscardHandler)
+	a.args = args
 	root := a.root()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := unknownCommand(root, root.ExecuteContext(ctx))
 	if err == nil {
 		return ExitDone
 	}
@@ -93,12 +95,12 @@ func (a *App) root() *cobra.Command {
 	cmd.SetIn(a.In)
 	cmd.SetOut(a.Out)
 	cmd.SetErr(a.Err)
-	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(err, "flip %s --help", c.Name()) })
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return flagError(err, c.CommandPath()) })
 	a.settings.flags(cmd.PersistentFlags())
 	cmd.AddCommand(
 		a.lintCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rollbackCommand(), a.stopCommand(),
 		a.approveCommand(), a.statusCommand(), a.listCommand(), a.showCommand(), a.logsCommand(), a.getCommand(),
-		a.unlockCommand(), a.driversCommand(), a.schemaCommand(), a.versionCommand(),
+		a.unlockCommand(), a.rehearseCommand(), a.driversCommand(), a.schemaCommand(), a.versionCommand(),
 	)
 	return cmd
 }
@@ -146,8 +148,8 @@ func (a *App) printError(err error) {
 	if ci, _ := a.Getenv("GITHUB_ACTIONS"); ci == "true" {
 		_ = ui.WriteAnnotations(w, err)
 	}
-	_ = ui.WriteError(w, err, a.uiOptions())
 	if table := tableOf(err); table != "" {
-		_, _ = io.WriteString(w, table)
+		err = &tabled{err, table}
 	}
+	_ = ui.WriteError(w, err, a.uiOptions())
 }

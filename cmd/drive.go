@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -162,6 +161,18 @@ func (s *screen) close() {
 	s.sink = nil
 }
 
+// commandLine is what to type, quoted where a shell needs it.
+func commandLine(args ...string) string {
+	words := []string{"flip"}
+	for _, w := range args {
+		if w == "" || strings.ContainsAny(w, " \t\n'\"\\$`*?[](){}<>|&;#~!") {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
+
 func stepIDs(steps []plan.Step) []string {
 	var ids []string
 	for _, s := range steps {
@@ -185,7 +196,7 @@ func (a *App) confirm(yes bool, question, want string, what string) error {
 		return nil
 	}
 	if !a.interactive() {
-		return usage(fmt.Errorf("%s needs a confirmation", what), "add --yes: %s --yes", strings.Join(append([]string{"flip"}, os.Args[min(1, len(os.Args)):]...), " "))
+		return usage(fmt.Errorf("%s needs a confirmation", what), "add --yes: %s --yes", commandLine(a.args...))
 	}
 	if !a.ask(question, want) {
 		return usage(errors.New("not confirmed; nothing was changed"), "")

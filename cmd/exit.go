@@ -4,6 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/flip-cli/flip/pkg/engine"
 	"github.com/flip-cli/flip/pkg/hint"
@@ -53,6 +58,45 @@ func usage(err error, format string, args ...any) error {
 		err = hint.Wrap(err, format, args...)
 	}
 	return &exitError{ExitUsage, err}
+}
+
+// unknownCommand turns cobra's error into flip's.
+func unknownCommand(root *cobra.Command, err error) error {
+	if err == nil || !strings.HasPrefix(err.Error(), "unknown command ") {
+		return err
+	}
+	name, err := strconv.QuotedPrefix(strings.TrimPrefix(err.Error(), "unknown command "))
+	if err == nil {
+		name, err = strconv.Unquote(name)
+	}
+	if err != nil {
+		return usage(errors.New("unknown command"), "flip --help")
+	}
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		return usage(fmt.Errorf("unknown command %q; did you mean %q?", name, near[0]), "flip --help lists the commands")
+	}
+	return usage(fmt.Errorf("unknown command %q", name), "flip --help lists the commands")
+}
+
+// flagError words what the flag parser refuses.
+func flagError(err error, command string) error {
+	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return usage(badValue("--"+bad.GetFlag().Name+" "+bad.GetValue(), bad.GetFlag()), "%s --help", command)
+	}
+	return usage(err, "%s --help", command)
+}
+
+// badValue says what a flag accepts; given is how the value was written.
+func badValue(given string, flag *pflag.Flag) error {
+	switch flag.Value.Type() {
+	case "duration":
+		return fmt.Errorf("%s: not a duration like 30s, 5m or 1h30m", given)
+	case "bool":
+		return fmt.Errorf("%s: not true or false", given)
+	case "int":
+		return fmt.Errorf("%s: not a whole number", given)
+	}
+	return fmt.Errorf("%s: not a %s", given, flag.Value.Type())
 }
 
 func exitCode(err error) int {
@@ -113,3 +157,18 @@ func tableOf(err error) string {
 	}
 	return ""
 }
+
+// tabled is an error with its table below the text and above the hints.
+type tabled struct {
+	error
+	table string
+}
+
+func (t *tabled) Error() string {
+	text := t.error.Error()
+	for line := range strings.Lines(t.table) {
+		text += "\n" + strings.TrimSpace(line)
+	}
+	return text
+}
+func (t *tabled) Unwrap() error { return t.error }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/user"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -46,6 +47,17 @@ func (a *App) load(path string, p planFlags, missing bool) (plan.Plan, error) {
 		vars[name] = value
 	}
 	return plan.Load(text, plan.Options{File: path, Vars: vars, VarFiles: p.files, Getenv: a.Getenv, AllowMissing: missing})
+}
+
+// checkLive refuses a side that the plan does not have.
+func (p *planFlags) checkLive(of plan.Plan) error {
+	switch {
+	case p.live == "" || slices.Contains(of.Alternate, p.live):
+		return nil
+	case len(of.Alternate) == 0:
+		return usage(fmt.Errorf("--live %s: the plan has no sides", p.live), "add `alternate: [blue, green]` to the plan, or leave --live out")
+	}
+	return usage(fmt.Errorf("--live %s: no such side", p.live), "the sides are %s", strings.Join(of.Alternate, " and "))
 }
 
 // world is what the engine is lent.

@@ -31,6 +31,9 @@ func (a *App) planCommand() *cobra.Command {
 				return err
 			}
 			defer prog.Close()
+			if err := p.checkLive(prog.Plan); err != nil {
+				return err
+			}
 			bound, err := engine.Bind(cmd.Context(), prog, a.world(), p.live)
 			if err != nil {
 				return err
@@ -65,17 +68,17 @@ func (a *App) planCommand() *cobra.Command {
 
 // runCommand is what to type to run what was just shown.
 func runCommand(file string, p planFlags) string {
-	words := []string{"flip run", file}
+	words := []string{"run", file}
 	for _, v := range p.vars {
-		words = append(words, "--var "+v)
+		words = append(words, "--var", v)
 	}
 	for _, f := range p.files {
-		words = append(words, "--var-file "+f)
+		words = append(words, "--var-file", f)
 	}
 	if p.live != "" {
-		words = append(words, "--live "+p.live)
+		words = append(words, "--live", p.live)
 	}
-	return strings.Join(words, " ")
+	return commandLine(words...)
 }
 
 // previewOf makes the engine's preview ready for people.

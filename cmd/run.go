@@ -20,11 +20,17 @@ func (a *App) runCommand() *cobra.Command {
 		Long:  "Runs the plan's steps in order. When one fails, everything that the run changed is put back\nand read back, unless the plan or --no-rollback says to pause.\n\n" + exitHelp,
 		Args:  exactArgs("PLAN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := d.check(); err != nil {
+				return err
+			}
 			prog, err := a.open(cmd.Context(), args[0], p)
 			if err != nil {
 				return err
 			}
 			defer prog.Close()
+			if err := p.checkLive(prog.Plan); err != nil {
+				return err
+			}
 			if err := a.mayRun(cmd, prog, p, d); err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,9 +112,10 @@ func (a *App) rollbackCommand() *cobra.Command {
 			if st.Open && st.Outcome == journal.OutcomeRunning {
 				return &exitError{ExitLocked, hint.Wrap(fmt.Errorf("run %s is still going on", id), "stop it first: flip stop %s --rollback", id)}
 			}
-			if err := a.showRestore(st, id); err != nil {
+			if err := d.check(); err != nil {
 				return err
 			}
+			a.showRestore(st, id)
 			if d.onDrift == string(engine.DriftForce) || a.interactive() {
 				if err := a.confirm(d.yes, "Roll back? [y/N]: ", "y", "--on-drift=force overwrites what others changed: it"); err != nil {
 					return err
@@ -128,9 +130,9 @@ func (a *App) rollbackCommand() *cobra.Command {
 }
 
 // showRestore says what a rollback will put back.
-func (a *App) showRestore(st journal.Status, id string) error {
+func (a *App) showRestore(st journal.Status, id string) {
 	if a.settings.output == "json" || !st.Open && (st.Outcome == journal.OutcomeRolledBack || st.Outcome == journal.OutcomeFailed) {
-		return nil
+		return
 	}
 	keys := st.Changed()
 	fmt.Fprintf(a.Err, "Run %s (%s, %s) changed %d values; flip puts back what still is as it left it:\n", id, st.Meta.Plan, st.Outcome, len(keys))
@@ -143,7 +145,6 @@ func (a *App) showRestore(st journal.Status, id string) error {
 		ours := st.Ours(k)
 		fmt.Fprintf(a.Err, "  %s %s -> %s\n", k.Object, k.Attribute+" "+ours[len(ours)-1].String(), before)
 	}
-	return nil
 }
 
 func (a *App) rollback(ctx context.Context, id, reason string, d driveFlags) error {
@@ -397,11 +398,11 @@ func (a *App) unlockCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, l := range all {
-				if l.Scope == args[0] {
-					fmt.Fprintln(a.Err, lockText(l, locks.Alive(l)))
-				}
+			at := slices.IndexFunc(all, func(l journal.LockInfo) bool { return l.Scope == args[0] })
+			if at < 0 {
+				return usage(fmt.Errorf("%s is not locked", args[0]), "flip unlock lists all locks")
 			}
+			fmt.Fprintln(a.Err, lockText(all[at], locks.Alive(all[at])))
 			if err := a.confirm(yes, "Free this lock? [y/N]: ", "y", "flip unlock"); err != nil {
 				return err
 			}

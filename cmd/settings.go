@@ -56,20 +56,25 @@ func (s *settings) fill(f *pflag.FlagSet, getenv func(string) (string, bool)) er
 		env := "FLIP_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
 		if text, ok := getenv(env); ok {
 			if err := flag.Value.Set(text); err != nil {
-				failed = usage(fmt.Errorf("%s=%q: %w", env, text, err), "")
+				failed = usage(badValue(env+"="+text, flag), "")
 			}
 			return
 		}
 		if v.IsSet(flag.Name) {
 			if err := flag.Value.Set(v.GetString(flag.Name)); err != nil {
-				failed = usage(fmt.Errorf("%s: %s: %w", v.ConfigFileUsed(), flag.Name, err), "")
+				failed = usage(badValue(v.ConfigFileUsed()+": "+flag.Name+": "+v.GetString(flag.Name), flag), "")
 			}
 		}
 	})
-	if failed == nil && s.output != "text" && s.output != "json" {
-		failed = usage(fmt.Errorf("--output %s: not text or json", s.output), "")
+	switch {
+	case failed != nil:
+		return failed
+	case s.output != "text" && s.output != "json":
+		return usage(fmt.Errorf("--output %s: not text or json", s.output), "")
+	case s.color != "auto" && s.color != "always" && s.color != "never":
+		return usage(fmt.Errorf("--color %s: not auto, always or never", s.color), "")
 	}
-	return failed
+	return nil
 }
 
 // read loads the first settings file that there is. A plan is not one, though
@@ -148,11 +153,17 @@ func (a *App) interactive() bool {
 
 func readFile(path string) ([]byte, error) {
 	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usage(fmt.Errorf("%s: no such file", path), "name the plan: flip %s plan.yaml", "run")
+	var at *fs.PathError
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%s: no such file", path)
+	case errors.As(err, &at):
+		err = fmt.Errorf("%s: %w", path, at.Err)
 	}
-	if err != nil {
-		return nil, usage(err, "")
+	if here, globErr := filepath.Glob("*.yaml"); globErr == nil && len(here) > 0 {
+		return nil, usage(err, "YAML files here: %s", strings.Join(here[:min(len(here), 10)], ", "))
 	}
-	return b, nil
+	return nil, usage(err, "name the plan's file; there is no YAML file here")
 }

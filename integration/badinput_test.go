@@ -25,7 +25,11 @@ import (
 const goodPlan = `flip: 1
 name: shop
 targets:
-  web: {driver: haproxy, endpoints: ["unix://SOCKET"], backend: be_web, timeout: 100ms}
+  web:
+    driver: haproxy
+    endpoints: ["unix://SOCKET"]
+    backend: be_web
+    timeout: 100ms
 groups:
   blue:  {web: [web1, web2]}
   green: {web: [web3, web4]}
@@ -33,7 +37,7 @@ alternate: [blue, green]
 guards:
   - {target: web, min_serving: 2}
 gates:
-  up: {haproxy: {target: web, members: [live], healthy: true}}
+  up: {haproxy: {target: web, members: [live], max_error_rate: 1%}}
 steps:
   - id: raise
     set: {group: idle, weight: 0, state: ready}
@@ -58,6 +62,21 @@ type badWorld struct {
 	*testing.T
 	fake *haproxytest.Fake
 	dir  string
+}
+
+func (w *badWorld) chmod(path string, mode os.FileMode) {
+	if err := os.Chmod(path, mode); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// mine are the rights that the owner loses too: flip runs as somebody else only
+// where this test runs as root.
+func (w *badWorld) mine() os.FileMode {
+	if os.Getuid() == 0 {
+		return 0
+	}
+	return 0o700
 }
 
 var badInputs = []badInput{
@@ -113,7 +132,6 @@ var badInputs = []badInput{
 	{name: "a ramp that goes down", old: "[100]", new: "[50, 25]"},
 	{name: "a guard of an unknown target", old: "- {target: web, min", new: "- {target: wbe, min"},
 	{name: "an anchor that holds itself", old: "    set: {group: idle, weight: 0, state: ready}", new: "    parallel: &loop\n      - *loop"},
-	{name: "a variable that is made of itself", old: "targets:", new: "vars:\n  a: {type: string, default: \"${{ vars.a }}\"}\ntargets:"},
 	{name: "the output of a later step", old: "    set: {group: idle, weight: 0, state: ready}", new: "    run: echo ${{ steps.shift.outputs.x }}\n    undo: none"},
 	{name: "a required variable that is missing", old: "targets:", new: "vars:\n  version: {type: string, required: true}\ntargets:"},
 
@@ -121,9 +139,13 @@ var badInputs = []badInput{
 	{name: "a socket that is not there", world: func(*badWorld) string { return "gone.sock" }},
 	{name: "a socket in a directory that is not there", world: func(*badWorld) string { return "run/haproxy/admin.sock" }},
 	{name: "a socket that flip may not use", powerless: true, world: func(w *badWorld) string {
-		if err := os.Chmod(w.fake.Socket, 0o600); err != nil {
-			w.Fatal(err)
-		}
+		w.chmod(filepath.Dir(w.fake.Socket), 0o755)
+		w.chmod(w.fake.Socket, 0o600&^w.mine())
+		return w.fake.Socket
+	}},
+	{name: "a socket in a directory that flip may not enter", powerless: true, world: func(w *badWorld) string {
+		w.chmod(filepath.Dir(w.fake.Socket), 0o700&^w.mine())
+		w.Cleanup(func() { w.chmod(filepath.Dir(w.fake.Socket), 0o700) })
 		return w.fake.Socket
 	}},
 	{name: "a file that is no socket", world: func(w *badWorld) string {
@@ -250,7 +272,7 @@ func (in badInput) said(t *testing.T) string {
 	if locks, err := filepath.Glob(filepath.Join(w.dir, "state", "locks", "*.lock.json")); err != nil || len(locks) > 0 {
 		t.Errorf("a lock stayed: %v %v", locks, err)
 	}
-	said := strings.NewReplacer(w.fake.Socket, "/run/haproxy/admin.sock", w.dir, "/home/me", owner(w.fake.Socket), "haproxy:haproxy").Replace(out.String())
+	said := strings.NewReplacer(w.fake.Socket, "/run/haproxy/admin.sock", filepath.Dir(w.fake.Socket), "/run/haproxy", w.dir, "/home/me", owner(w.fake.Socket), "haproxy:haproxy").Replace(out.String())
 	return fmt.Sprintf("$ flip %s\n%sexit %d\n", args, said, code)
 }
 

@@ -54,6 +54,7 @@ var layers = []layer{
 		imports: join(base, "pkg/plan", "pkg/journal", "pkg/driver", "pkg/gate"),
 		tests:   []string{"pkg/driver/mem", "pkg/driver/drivertest"},
 	},
+	{dir: "pkg/rehearse/...", imports: join(base, "pkg/plan", "pkg/journal", "pkg/driver", "pkg/driver/mem", "pkg/gate", "pkg/engine")},
 	{dir: "cmd/...", imports: []string{"pkg/..."}},
 	{dir: "integration/...", imports: []string{"cmd", "pkg/..."}},
 	{dir: "scripts/...", imports: []string{"integration/...", "pkg/...", "scripts/..."}},

@@ -121,6 +121,12 @@ type Locator interface {
 	Locate(kind, name string) (map[string]state.Object, error)
 }
 
+// Permitter says whether flip may change the target at all: nil, or why not. It
+// changes nothing.
+type Permitter interface {
+	Permit(ctx context.Context) error
+}
+
 // Closer releases connections.
 type Closer = io.Closer
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func (x *Executor) gate(ctx context.Context, key string, in gateIn) (journal.Ver
 	}
 	if in.Until.IsZero() {
 		if err := gate.Wait(ctx, named, observe); err != nil {
-			return journal.Verdict{}, gateError(ctx, err, in)
+			return journal.Verdict{}, gateError(ctx, err, named)
 		}
 		text := fmt.Sprintf("%d of %d passes", passes, passes)
 		delete(members, "")
@@ -134,18 +135,24 @@ func (x *Executor) gate(ctx context.Context, key string, in gateIn) (journal.Ver
 	}
 	x.Look(key, journal.LookData{Text: "hold", Until: in.Until})
 	if err := gate.Watch(ctx, named, in.Until, observe); err != nil {
-		return journal.Verdict{}, gateError(ctx, err, in)
+		return journal.Verdict{}, gateError(ctx, err, named)
 	}
 	return journal.Verdict{Text: "held"}, nil
 }
 
 // gateError keeps an operator's stop apart from a gate's no.
-func gateError(ctx context.Context, err error, in gateIn) error {
+func gateError(ctx context.Context, err error, gates []gate.Named) error {
 	if cause := context.Cause(ctx); cause != nil && stopped(cause) {
 		return cause
 	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
-		return fail(classTimeout, "the step's time is over while gate %s was looked at", strings.Join(in.Refs, ", "))
+		var names []string // not the references: those of gates in a step are places
+		for _, g := range gates {
+			if !slices.Contains(names, g.Name) {
+				names = append(names, g.Name)
+			}
+		}
+		return fail(classTimeout, "the step's time is over while gate %s was looked at", strings.Join(names, ", "))
 	}
 	j := toJournal(err)
 	j.Class = classGate

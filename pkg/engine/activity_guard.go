@@ -107,17 +107,27 @@ func (p *Program) serving(target string, s state.State, down map[string]bool) []
 
 // begins are the objects that take no traffic now and will.
 func (x *Executor) begins(target string, s state.State, changes []state.Change) []string {
-	after := s.With(changes)
 	var ids []string
+	var theirs []state.Change
+	known := map[string]bool{} // by object: it takes no traffic now
 	for _, c := range changes {
-		if slices.Contains(ids, c.Object) {
-			continue
+		idle, seen := known[c.Object]
+		if !seen {
+			idle = x.Program.capacity(target, c.Object, s.Objects[c.Object].Attrs) == 0
+			known[c.Object] = idle
+			if idle {
+				ids = append(ids, c.Object)
+			}
 		}
-		if x.Program.capacity(target, c.Object, s.Objects[c.Object].Attrs) == 0 && x.Program.capacity(target, c.Object, after.Objects[c.Object].Attrs) > 0 {
-			ids = append(ids, c.Object)
+		if idle {
+			theirs = append(theirs, c)
 		}
 	}
-	return ids
+	if len(ids) == 0 {
+		return nil
+	}
+	after := s.With(theirs)
+	return slices.DeleteFunc(ids, func(id string) bool { return x.Program.capacity(target, id, after.Objects[id].Attrs) == 0 })
 }
 
 // healthLimit is how long a member that was given traffic may be called down

@@ -95,6 +95,7 @@ func Bind(ctx context.Context, prog *Program, w World, live string) (*Bound, err
 		}
 		b.Pins.Groups[g.Name] = group
 	}
+	b.regrouped()
 	if err := b.objects(b.Plan.Steps); err != nil {
 		return nil, &PreconditionError{Err: err}
 	}

@@ -49,6 +49,7 @@ type shared struct {
 	cancelLost context.CancelCauseFunc
 	retried    string // the step that a resumed run does anew
 	inboxed    []journal.Message
+	consumed   map[string]bool // messages that were journaled, by name
 	// uncertain: some call's outcome was unknown, so its effect may come late.
 	uncertain bool
 }
@@ -362,8 +363,21 @@ func (l *local) Await(key, message string, deadline time.Duration) (json.RawMess
 	if err := l.append(journal.Record{Type: journal.TypeSignal, Key: key, Activity: "await", Data: data}); err != nil {
 		return nil, err
 	}
+	l.consume(answer.Message)
 	l.remember(key, journal.Result{Done: true, Activity: "await", Data: data})
 	return data, nil
+}
+
+// consume makes an answer count once: a step that is done anew asks anew. One
+// that is left over, because this process dies here, is known from the journal.
+func (s *shared) consume(name string) {
+	if name == "" {
+		return
+	}
+	s.mu.Lock()
+	s.consumed[name] = true
+	s.mu.Unlock()
+	_ = journal.Consume(s.log.Dir(), name)
 }
 
 // inbox returns the answer that somebody left for an approval, which is named
@@ -372,6 +386,9 @@ func (s *shared) inbox(key string) *journal.Signal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range s.inboxed {
+		if s.consumed[m.Name] {
+			continue
+		}
 		if (m.Kind == journal.AskApprove || m.Kind == journal.AskDeny) && (m.Key == key || strings.HasSuffix(key, "/"+m.Key+".answer")) {
 			return &journal.Signal{Approved: m.Kind == journal.AskApprove, By: m.By, Reason: m.Reason, Message: m.Name}
 		}

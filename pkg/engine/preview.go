@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -44,7 +43,16 @@ type PreviewStep struct {
 // NewPreview simulates the program from the states that it was bound to. It
 // reads sessions in flight and changes nothing.
 func NewPreview(ctx context.Context, b *Bound) Preview {
-	c := &previewContext{ctx: ctx, p: b.Program, states: maps.Clone(b.States)}
+	return rehearse(b, &previewContext{ctx: ctx, p: b.Program, states: maps.Clone(b.States), look: true})
+}
+
+// dryRun is a preview of nothing but the changes and the error. It reads
+// nothing.
+func dryRun(b *Bound) Preview {
+	return rehearse(b, &previewContext{p: b.Program, states: maps.Clone(b.States)})
+}
+
+func rehearse(b *Bound, c *previewContext) Preview {
 	r := Run(c, b.Program, "preview")
 	p := c.out
 	p.Err = r.Err
@@ -77,6 +85,7 @@ type previewContext struct {
 	ctx    context.Context
 	p      *Program
 	states map[string]state.State
+	look   bool // tell also what only people want to know
 	out    Preview
 	open   []int // indices of the steps that have begun
 }
@@ -130,7 +139,9 @@ func (c *previewContext) step(s journal.Step) {
 			return
 		}
 	default:
-		c.cur().Serving = c.serving()
+		if c.look {
+			c.cur().Serving = c.serving()
+		}
 		c.open = c.open[:len(c.open)-1]
 	}
 }
@@ -179,7 +190,7 @@ func (c *previewContext) guard(in journal.Apply) error {
 
 func (c *previewContext) inFlight(in journal.Drain) {
 	counter, ok := driver.As[driver.Counter](c.p.Targets[in.Target])
-	if !ok || c.ctx == nil {
+	if !ok || !c.look {
 		return
 	}
 	flights, err := counter.InFlight(c.ctx, in.IDs)
@@ -239,9 +250,11 @@ func (c *previewContext) Stopping(string) bool { return false }
 // order of the objects: for a ramp's line "100 -> 95 -> 75".
 func (s PreviewStep) Ramps() []Trail {
 	var trails []Trail
+	at := map[state.Key]int{}
 	for _, ch := range s.Changes {
-		i := slices.IndexFunc(trails, func(t Trail) bool { return t.Key == ch.Key() })
-		if i < 0 {
+		i, known := at[ch.Key()]
+		if !known {
+			at[ch.Key()] = len(trails)
 			trails = append(trails, Trail{ch.Key(), []state.Value{ch.From, ch.To}})
 			continue
 		}

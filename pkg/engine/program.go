@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/plan"
@@ -20,6 +21,9 @@ type Program struct {
 	Pins    Pins
 	Infos   map[string]driver.Info // by target
 	Targets map[string]driver.Driver
+
+	mu     sync.Mutex
+	values map[string]plan.GroupValue // of groups, see groupValues
 }
 
 // Pins is what was found out about the live systems when the run began. It is
@@ -41,10 +45,12 @@ type PinnedTarget struct {
 
 // PinnedObject is one object without its values.
 type PinnedObject struct {
-	Kind string            `json:"kind"`
-	Name string            `json:"name"`
-	Node string            `json:"node,omitempty"`
-	Info map[string]string `json:"info,omitempty"`
+	Kind string `json:"kind"`
+	Name string `json:"name"`
+	Node string `json:"node,omitempty"`
+	// Info is what groups are resolved with; their members keep what is needed
+	// of it.
+	Info map[string]string `json:"-"`
 }
 
 // Group is a group's members, one entry for each thing that serves, however
@@ -129,12 +135,14 @@ func (p *Program) name(target, id string) string {
 // names lists the members that ids stand for, once each.
 func (p *Program) names(target string, ids []string) []string {
 	var names []string
+	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		n := p.Pins.Targets[target].Objects[id].Name
 		if n == "" {
 			n = id
 		}
-		if !slices.Contains(names, n) {
+		if !seen[n] {
+			seen[n] = true
 			names = append(names, n)
 		}
 	}
@@ -143,10 +151,7 @@ func (p *Program) names(target string, ids []string) []string {
 
 // scope is what expressions see.
 func (p *Program) scope(m *Member, outputs map[string]map[string]string, runID string, attempt int) plan.Scope {
-	groups := map[string]plan.GroupValue{}
-	for name, g := range p.Pins.Groups {
-		groups[name] = g.value()
-	}
+	groups := p.groupValues()
 	steps := map[string]plan.StepValue{}
 	for id, out := range outputs {
 		v := plan.StepValue{Outputs: map[string]any{}}
@@ -168,11 +173,34 @@ func (p *Program) scope(m *Member, outputs map[string]map[string]string, runID s
 	return s
 }
 
+// groupValues are the groups as expressions see them, made once: a large group
+// is looked at in every step.
+func (p *Program) groupValues() map[string]plan.GroupValue {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.values == nil {
+		p.values = make(map[string]plan.GroupValue, len(p.Pins.Groups))
+		for name, g := range p.Pins.Groups {
+			p.values[name] = g.value()
+		}
+	}
+	return p.values
+}
+
+// regrouped says that the groups are others now.
+func (p *Program) regrouped() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.values = nil
+}
+
 func (g Group) value() plan.GroupValue {
 	v := plan.GroupValue{Name: g.Name}
+	seen := make(map[string]bool, len(g.Members))
 	for _, m := range g.Members {
 		v.Members = append(v.Members, m.value())
-		if a := cmp.Or(m.Host, m.Address, m.Name); !slices.Contains(v.Addresses, a) {
+		if a := cmp.Or(m.Host, m.Address, m.Name); !seen[a] {
+			seen[a] = true
 			v.Addresses = append(v.Addresses, a)
 		}
 		v.Names = append(v.Names, m.Name)

@@ -146,5 +146,5 @@ func (r *Runner) Accept(ctx context.Context, id string, o Options) (journal.End,
 	}
 	defer s.close()
 	defer s.prog.Close()
-	return s.end(journal.End{Outcome: journal.OutcomeAccepted, Step: st.Step, Reason: "accepted by " + r.Who, Drift: st.End.Drift, Changed: len(s.changed())}, nil)
+	return s.end(journal.End{Outcome: journal.OutcomeAccepted, Step: st.Step, Reason: "accepted by " + r.Who, Drift: st.End.Drift, Changed: s.changed()}, nil)
 }

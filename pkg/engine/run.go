@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +87,9 @@ func (f frame) step(s plan.Step) error {
 	f.path += "/" + s.ID
 	if s.When != nil {
 		ok, err := s.When.Bool(f.scope(1))
+		if err != nil && f.foresees() && strings.Contains(s.When.Source, "steps.") {
+			ok, err = true, nil // it shows when the step before has run
+		}
 		if err != nil {
 			return f.failed(s, fail(classInvalid, "when: %v", err))
 		}
@@ -326,7 +330,7 @@ func (f frame) timeout(s plan.Step) time.Duration {
 }
 
 func (f frame) approve(s plan.Step) (string, error) {
-	msg, err := f.p.Plan.Text(s.Approve.Message, f.scope(1))
+	msg, err := f.text(s.Approve.Message, f.scope(1))
 	if err != nil {
 		return "", fail(classInvalid, "message: %v", err)
 	}
@@ -403,12 +407,38 @@ func lastLine(s string) string {
 	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
 }
 
+// foresees reports whether this is a preview: commands have not run, so nobody
+// knows yet what they will leave for later steps.
+func (f frame) foresees() bool {
+	_, is := f.c.(*previewContext)
+	return is
+}
+
+// unseen reports whether a text of the plan has a value in a run only.
+func (f frame) unseen(text string) bool {
+	if !f.foresees() {
+		return false
+	}
+	t, err := f.p.Plan.Template(text)
+	return err == nil && slices.Contains(t.Names(), "steps")
+}
+
+// text fills in the templates of a text. What only a run can know stays as the
+// plan has it.
+func (f frame) text(text string, scope plan.Scope) (string, error) {
+	v, err := f.p.Plan.Text(text, scope)
+	if err != nil && f.unseen(text) {
+		return text, nil
+	}
+	return v, err
+}
+
 // command fills in a command's templates.
 func (f frame) command(c plan.Command, attempt int) (journal.Command, error) {
 	scope := f.scope(attempt)
 	out := journal.Command{Env: map[string]string{"FLIP_RUN_ID": f.runID, "FLIP_ATTEMPT": strconv.Itoa(attempt)}, Attempt: attempt}
 	text := func(what, s string) (string, error) {
-		v, err := f.p.Plan.Text(s, scope)
+		v, err := f.text(s, scope)
 		if err != nil {
 			return "", hint.Wrap(fail(classInvalid, "%s: %v", what, err), "the expression is at %s", c.Pos)
 		}
@@ -421,7 +451,11 @@ func (f frame) command(c plan.Command, attempt int) (journal.Command, error) {
 	if out.Dir, err = text("dir", c.Dir); err != nil {
 		return out, err
 	}
-	if out.Argv, err = f.p.Plan.Args(c.Argv, scope); err != nil {
+	out.Argv, err = f.p.Plan.Args(c.Argv, scope)
+	if err != nil && slices.ContainsFunc(c.Argv, f.unseen) {
+		out.Argv, err = c.Argv, nil
+	}
+	if err != nil {
 		return out, fail(classInvalid, "argument: %v", err)
 	}
 	for k, v := range c.Env {

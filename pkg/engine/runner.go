@@ -92,7 +92,7 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 	}
 	bound, err := Bind(ctx, prog, r.World, o.Live)
 	if err == nil {
-		err = refuse(ctx, bound)
+		err = admit(ctx, bound)
 	}
 	var log journal.Log
 	if err == nil {
@@ -120,15 +120,15 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 	return s.forward()
 }
 
-// refuse runs the plan on copies first: what is certain to fail is refused
+// admit runs the plan on copies first: what is certain to fail is refused
 // before anything is changed.
-func refuse(ctx context.Context, b *Bound) error {
-	p := NewPreview(ctx, b)
+func admit(ctx context.Context, b *Bound) error {
+	p := dryRun(b)
 	switch classOf(p.Err) {
 	case classGuard, classInvalid:
 		return &PreconditionError{Err: hint.Wrap(p.Err, "nothing was changed; see flip plan")}
 	}
-	return nil
+	return permitted(ctx, b, p.Changes)
 }
 
 func (r *Runner) create(ctx context.Context, id string, b *Bound) (journal.Log, error) {
@@ -227,6 +227,7 @@ func (r *Runner) Reload(ctx context.Context, dir string, st journal.Status) (*Pr
 		return nil, err
 	}
 	prog.Pins = sv.Pins
+	prog.regrouped()
 	return prog, nil
 }
 
@@ -246,6 +247,9 @@ func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, 
 	}
 	if sh.results == nil {
 		sh.results, sh.sleeps = map[string]journal.Result{}, map[string]time.Time{}
+	}
+	if sh.consumed = st.Consumed; sh.consumed == nil {
+		sh.consumed = map[string]bool{}
 	}
 	for _, step := range st.Steps {
 		sh.steps[step.Key] = stepMark{step.Status, step.Began}
@@ -336,8 +340,7 @@ func (s *session) forward() (journal.End, error) {
 	res := Run(s.ctx, s.prog, s.log.ID())
 	switch {
 	case res.Err == nil:
-		changed := len(s.changed())
-		return s.end(journal.End{Outcome: journal.OutcomeDone, Changed: changed}, nil)
+		return s.end(journal.End{Outcome: journal.OutcomeDone, Changed: s.changed()}, nil)
 	case fatal(res.Err):
 		return journal.End{}, res.Err
 	case errors.Is(res.Err, ErrDetached):
@@ -350,7 +353,7 @@ func (s *session) forward() (journal.End, error) {
 		return s.end(journal.End{Outcome: journal.OutcomeFailed, Step: res.Step, Reason: reason}, nil)
 	}
 	if res.Pause || s.o.NoRollback {
-		return s.pause(journal.End{Outcome: journal.OutcomePaused, Step: res.Step, Key: res.Path, Reason: reason, Changed: len(s.changed())})
+		return s.pause(journal.End{Outcome: journal.OutcomePaused, Step: res.Step, Key: res.Path, Reason: reason, Changed: s.changed()})
 	}
 	return s.back(journal.Rollback{Reason: reason, Step: res.Step})
 }
@@ -383,7 +386,7 @@ func (s *session) interrupted() (journal.End, error) {
 	if back && s.touched() {
 		return s.back(journal.Rollback{Reason: reason, Step: s.step()})
 	}
-	return s.pause(journal.End{Outcome: journal.OutcomeInterrupted, Step: s.step(), Reason: reason, Changed: len(s.changed())})
+	return s.pause(journal.End{Outcome: journal.OutcomeInterrupted, Step: s.step(), Reason: reason, Changed: s.changed()})
 }
 
 func reasonText(s string) string {
@@ -413,13 +416,8 @@ func (s *session) status() journal.Status {
 
 func (s *session) step() string { return s.status().Step }
 
-func (s *session) changed() []string {
-	var keys []string
-	for _, k := range s.status().Changed() {
-		keys = append(keys, k.Object+" "+k.Attribute)
-	}
-	return keys
-}
+// changed counts the attributes that the run meant to change.
+func (s *session) changed() int { return len(s.status().Changed()) }
 
 // touched reports whether the run may have changed anything at all.
 func (s *session) touched() bool {

@@ -260,7 +260,7 @@ func (u *undo) idle(changes []state.Change) {
 		if !attrs["weight"].Present() && !attrs["state"].Present() && !attrs["enabled"].Present() {
 			continue
 		}
-		if kind := u.p.kindOf(k.Target, k.Object); kind.Member && u.p.capacity(k.Target, k.Object, attrs) == 0 && !slices.Contains(u.idled[k.Target], k.Object) {
+		if kind := u.p.kindOf(k.Target, k.Object); kind.Member && u.p.capacity(k.Target, k.Object, attrs) == 0 {
 			u.idled[k.Target] = append(u.idled[k.Target], k.Object)
 		}
 	}
@@ -278,8 +278,7 @@ func (u *undo) quiet(name string) error {
 		if _, ok := driver.As[driver.Counter](u.p.Targets[target]); !ok {
 			continue
 		}
-		ids := u.idled[target]
-		slices.Sort(ids)
+		ids := slices.Compact(slices.Sorted(slices.Values(u.idled[target])))
 		key := u.path + name + "." + target + ".drain"
 		var until journal.Until
 		if err := u.c.Do(key+".deadline", "clock", clockIn{undoDrain.String()}, &until); err != nil {

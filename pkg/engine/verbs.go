@@ -124,6 +124,7 @@ func (f frame) applyTimeout() time.Duration {
 // that carry no traffic, and changes that leave the capacity as it is, go
 // first: they prepare.
 func (p *Program) phases(before pre, changes []state.Change) (raise, lower []state.Change) {
+	next := map[string]state.Value{}
 	for i := 0; i < len(changes); {
 		j := i
 		for j < len(changes) && changes[j].Target == changes[i].Target && changes[j].Object == changes[i].Object {
@@ -131,10 +132,8 @@ func (p *Program) phases(before pre, changes []state.Change) (raise, lower []sta
 		}
 		c := changes[i]
 		old := before[c.Target][c.Object]
-		next := maps.Clone(old)
-		if next == nil {
-			next = map[string]state.Value{}
-		}
+		clear(next)
+		maps.Copy(next, old)
 		for _, c := range changes[i:j] {
 			next[c.Attribute] = c.To
 			if c.To == state.Absent {
@@ -216,6 +215,9 @@ func (f frame) values(t selected, attrs []plan.Attr) (map[string]state.Value, er
 	want := map[string]state.Value{}
 	for _, a := range attrs {
 		raw, err := evaluate(a.Value, f.scope(1))
+		if err != nil && f.foresees() && strings.Contains(textOf(a.Value), "steps.") {
+			continue // what it will be shows when the step before has run
+		}
 		if err != nil {
 			return nil, fail(classInvalid, "%s: %v", a.Name, err)
 		}
@@ -408,7 +410,9 @@ func (f frame) drain(s plan.Step) (string, error) {
 	timeout := f.timeout(s)
 	if s.Drain.Metric != nil {
 		text, err := f.gates("quiet", []plan.GateRef{*s.Drain.Metric}, timeout)
-		if err != nil && s.Drain.Then == "continue" && classOf(err) == classGate {
+		// The gate's own timeout or the step's: either is the drain's deadline.
+		over := classOf(err) == classGate || classOf(err) == classTimeout
+		if err != nil && s.Drain.Then == "continue" && over {
 			return "deadline passed, the plan goes on: " + err.Error(), nil
 		}
 		return text, err

@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -37,6 +38,8 @@ type Resolver struct {
 	Getenv func(string) (string, bool)
 	// Redactor learns every value that is resolved.
 	Redactor *Redactor
+	// NoCommands, when it is not empty, refuses ${cmd:...} with this hint.
+	NoCommands string
 }
 
 // NewResolver resolves from the process environment, the file system and
@@ -79,6 +82,9 @@ func (r *Resolver) one(ctx context.Context, kind, arg string) (string, error) {
 		}
 		return strings.TrimRight(string(b), "\r\n"), nil
 	default:
+		if r.NoCommands != "" {
+			return "", hint.Wrap(errors.New("a command would be executed"), "%s", r.NoCommands)
+		}
 		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", arg)
 		cmd.WaitDelay = time.Second // a child of the shell may hold the pipe
 		out, err := cmd.Output()

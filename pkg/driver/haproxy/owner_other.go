@@ -2,4 +2,4 @@
 
 package haproxy
 
-func ownerHint(string) string { return "" }
+func ownerHint(string) string { return "run flip as a user who may use the socket" }

@@ -24,10 +24,7 @@ func (t *Target) Read(ctx context.Context) (state.State, error) {
 		if err != nil {
 			return err
 		}
-		objects := make(map[string]state.Object, len(snap.rows)+len(snap.entries))
-		for id, r := range snap.rows {
-			objects[id] = t.server(n.name, r)
-		}
+		objects := t.servers(n, snap.rows, len(snap.entries))
 		for id, e := range snap.entries {
 			objects[id] = e.object(n.name)
 		}
@@ -101,9 +98,35 @@ func (t *Target) snapshot(ctx context.Context, n *node, files []string) (snapsho
 	return snap, nil
 }
 
-// server makes the object of a row.
-func (t *Target) server(node string, r row) state.Object {
-	return state.Object{Kind: KindServer, Name: t.name(r.backend, r.name), Node: node, Attrs: r.attrs(), Info: r.info()}
+// known is a server as it was read before. Its maps are shared by the states
+// that were read since; nobody changes them.
+type known struct {
+	row   row
+	name  string
+	attrs map[string]state.Value
+	info  map[string]string
+}
+
+// servers makes the objects of rows, with room for more. Of a large backend
+// few servers differ from the read before; only those are taken apart again.
+func (t *Target) servers(n *node, rows map[string]row, more int) map[string]state.Object {
+	objects := make(map[string]state.Object, len(rows)+more)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known == nil || len(n.known) > 2*len(rows) {
+		n.known = make(map[string]*known, len(rows)) // without those that were deleted
+	}
+	for id, r := range rows {
+		r.since, r.checkResult = 0, 0 // in no object
+		k := n.known[id]
+		if k == nil || k.row != r {
+			r = r.own()
+			k = &known{r, t.name(r.backend, r.name), r.attrs(), r.info()}
+			n.known[id] = k
+		}
+		objects[id] = state.Object{Kind: KindServer, Name: k.name, Node: n.name, Attrs: k.attrs, Info: k.info}
+	}
+	return objects
 }
 
 // name is what plans call a server: with its backend exactly when the target

@@ -41,7 +41,8 @@ func cut(answer []byte, want int, leading bool) ([]reply, error) {
 			after = ""
 		}
 		if !ended {
-			return nil, fmt.Errorf("the answer breaks off after %q", oneLine(last(rest)))
+			return nil, hint.Wrap(fmt.Errorf("the answer breaks off after %q", oneLine(last(rest))),
+				"HAProxy ended in the middle of its answer: was it stopped or reloaded just now?")
 		}
 		replies = append(replies, level(text))
 		rest = after
@@ -135,7 +136,7 @@ func explain(err error) error {
 	}
 	switch {
 	case r.is("Permission denied"):
-		return driver.Permanent(hint.Wrap(err, "the socket is read-only for flip: put `level admin` on its `stats socket` line"))
+		return driver.Permanent(hint.Wrap(err, "the socket is read-only for flip: %s", needAdmin))
 	case r.is("static LB algorithm"), r.is("must use a dynamic load balancing"):
 		return driver.Permanent(hint.Wrap(err, "`balance` is a static algorithm: it knows weight 0 and the initial weight only, and no servers made at runtime; use state drain|ready, or a dynamic one such as roundrobin"))
 	case r.is("No such server"), r.is("No such backend"), r.is("Can't find backend"), r.is("Unknown map identifier"):

@@ -116,6 +116,12 @@ func parseRow(line string) (row, error) {
 
 const maxWeight = 256
 
+// own is r without a hold on the text that it was read from.
+func (r row) own() row {
+	r.backend, r.name, r.addr, r.port = strings.Clone(r.backend), strings.Clone(r.name), strings.Clone(r.addr), strings.Clone(r.port)
+	return r
+}
+
 // hostPort is ip:port, "" for a server that has no IP address (yet).
 func (r row) hostPort() string {
 	if r.addr == "-" || strings.HasPrefix(r.addr, "/") || !isName(r.addr) {

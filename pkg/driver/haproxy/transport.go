@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -32,6 +33,9 @@ type node struct {
 	name     string
 	endpoint endpoint
 	timeout  time.Duration
+
+	mu    sync.Mutex
+	known map[string]*known // servers by id, see servers
 }
 
 // read asks commands that change nothing, on one connection, and returns the
@@ -183,7 +187,7 @@ func (n *node) dialHint(err error) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return hint.Wrap(err, "is HAProxy running? Its `global` section needs: stats socket %s level admin", path)
 	case errors.Is(err, fs.ErrPermission) && unix:
-		return hint.Wrap(err, "%sset `mode 666 level admin` on the socket", ownerHint(path))
+		return hint.Wrap(err, "%s", ownerHint(path))
 	case errors.Is(err, syscall.ECONNREFUSED) && unix:
 		return hint.Wrap(err, "the socket is there but nobody listens: HAProxy was stopped or killed")
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -101,6 +101,8 @@ func (f *Fake) command(args []string) (int, string) {
 		return 3, "Permission denied\n"
 	}
 	switch two := args[0] + " " + word(1); {
+	case slices.Equal(args, []string{"show", "cli", "level"}):
+		return 6, f.level + "\n"
 	case args[0] == "show":
 		return f.show(args[1:])
 	case two == "get map":
