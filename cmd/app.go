@@ -17,6 +17,7 @@ import (
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/all"
+	"github.com/flip-cli/flip/pkg/engine"
 	"github.com/flip-cli/flip/pkg/gate"
 	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/secret"
@@ -40,6 +41,10 @@ type App struct {
 	// OnRecord hears of every record when it is durable, before anybody sees
 	// it; nil for nothing. Tests end the process there.
 	OnRecord func(journal.Record)
+	// Files and Runner, where they are set, change how runs are kept and
+	// driven. Tests make disks full and leases short with them.
+	Files  func(*journal.FileOptions)
+	Runner func(*engine.Runner)
 
 	args     []string
 	settings settings

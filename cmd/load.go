@@ -78,7 +78,11 @@ func (a *App) open(ctx context.Context, path string, p planFlags) (*engine.Progr
 
 // store opens the state directory. on hears of every record and look.
 func (a *App) store(on func(journal.Record)) (*journal.FileStore, *journal.Locks, error) {
-	store, err := journal.NewFileStore(a.settings.stateDir, journal.FileOptions{Log: a.log, Redact: a.redact.Bytes, OnRecord: on})
+	o := journal.FileOptions{Log: a.log, Redact: a.redact.Bytes, OnRecord: on}
+	if a.Files != nil {
+		a.Files(&o)
+	}
+	store, err := journal.NewFileStore(a.settings.stateDir, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,7 +94,11 @@ func (a *App) runner(on func(journal.Record)) (*engine.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &engine.Runner{World: a.world(), Store: store, Locks: locks, Version: a.version(), Who: who(a.Getenv), GateEnv: gate.Env{}}, nil
+	r := &engine.Runner{World: a.world(), Store: store, Locks: locks, Version: a.version(), Who: who(a.Getenv), GateEnv: gate.Env{}}
+	if a.Runner != nil {
+		a.Runner(r)
+	}
+	return r, nil
 }
 
 // who names the person or pipeline that drives a run.

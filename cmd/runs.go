@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -231,9 +232,15 @@ func (a *App) approveCommand() *cobra.Command {
 	var deny bool
 	var reason string
 	cmd := &cobra.Command{
-		Use:   "approve RUN STEP",
+		Use:   "approve RUN [STEP]",
 		Short: "Say go (or no) to a run that waits for a person",
-		Args:  exactArgs("RUN", "STEP"),
+		Long:  "Without STEP: the one step that waits for an approval.",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage(errors.New("RUN is missing"), "flip %s", cmd.Use)
+			}
+			return maxArgs(2)(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			store, locks, err := a.store(nil)
@@ -248,17 +255,18 @@ func (a *App) approveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if !waitsFor(st, args[1]) {
-				return usage(fmt.Errorf("run %s does not wait for an approval of step %q", id, args[1]), "flip status %s", id)
+			step, err := awaited(st, args[1:])
+			if err != nil {
+				return usage(fmt.Errorf("run %s %w", id, err), "flip status %s", id)
 			}
-			m := journal.Message{Kind: journal.AskApprove, Key: args[1], By: who(a.Getenv), Reason: reason}
+			m := journal.Message{Kind: journal.AskApprove, Key: step, By: who(a.Getenv), Reason: reason}
 			if deny {
 				m.Kind = journal.AskDeny
 			}
 			if _, err := journal.Post(view.Dir(), m); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.Out, "run %s, step %s: %s by %s\n", id, args[1], map[bool]string{false: "approved", true: "denied"}[deny], m.By)
+			fmt.Fprintf(a.Out, "run %s, step %s: %s by %s\n", id, step, map[bool]string{false: "approved", true: "denied"}[deny], m.By)
 			if st.Outcome != journal.OutcomeRunning {
 				fmt.Fprintf(a.Err, "nobody drives this run now: flip resume %s\n", id)
 			}
@@ -270,13 +278,30 @@ func (a *App) approveCommand() *cobra.Command {
 	return cmd
 }
 
-func waitsFor(st journal.Status, step string) bool {
+// awaited is the step whose approval the run waits for: the named one, or the
+// only one.
+func awaited(st journal.Status, args []string) (string, error) {
+	var steps []string
 	for _, w := range st.Waiting {
-		if w.Type == journal.TypeAwait && (w.Key == step || strings.HasSuffix(w.Key, "/"+step+".answer")) {
-			return true
+		if w.Type != journal.TypeAwait {
+			continue
 		}
+		if len(args) > 0 && w.Key == args[0] {
+			return args[0], nil
+		}
+		steps = append(steps, path.Base(strings.TrimSuffix(w.Key, ".answer")))
 	}
-	return false
+	switch {
+	case len(args) > 0 && slices.Contains(steps, args[0]):
+		return args[0], nil
+	case len(steps) == 0:
+		return "", errors.New("does not wait for an approval")
+	case len(args) > 0:
+		return "", fmt.Errorf("does not wait for an approval of step %q, but of %s", args[0], strings.Join(steps, ", "))
+	case len(steps) > 1:
+		return "", fmt.Errorf("waits for several approvals; name one: %s", strings.Join(steps, ", "))
+	}
+	return steps[0], nil
 }
 
 func (a *App) showCommand() *cobra.Command {
@@ -304,9 +329,9 @@ func (a *App) showCommand() *cobra.Command {
 
 func runFiles(dir string) []string {
 	var files []string
-	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(file string, d os.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && !strings.HasPrefix(d.Name(), ".") && !strings.HasSuffix(d.Name(), ".lock") {
-			files = append(files, path)
+			files = append(files, file)
 		}
 		return nil
 	})
@@ -331,13 +356,16 @@ func (a *App) logsCommand() *cobra.Command {
 		Short: "Print everything that a run, or one of its steps, did and printed",
 		Args:  maxArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			view, _, err := a.view(cmd.Context(), args[:min(1, len(args))])
+			view, st, err := a.view(cmd.Context(), args[:min(1, len(args))])
 			if err != nil {
 				return err
 			}
 			step := ""
 			if len(args) > 1 {
 				step = args[1]
+				if steps := stepsOf(st); !slices.Contains(steps, step) {
+					return usage(fmt.Errorf("run %s has not come to a step %q", view.ID(), step), "steps so far: %s", strings.Join(steps, ", "))
+				}
 			}
 			records := ui.Merge(view.Records(), view.Looks())
 			if a.settings.output == "json" {
@@ -348,12 +376,37 @@ func (a *App) logsCommand() *cobra.Command {
 				sink.Close()
 				return nil
 			}
-			if err := ui.WriteLogs(a.Out, records, step, a.uiOptions()); err != nil {
+			o := a.uiOptions()
+			o.Run, o.Dir = view.ID(), view.Dir()
+			if err := ui.WriteLogs(a.Out, withoutOutput(records), step, o); err != nil {
 				return err
 			}
 			return a.commandOutput(view, step)
 		},
 	}
+}
+
+// stepsOf are the ids of the steps that a run has come to, each once.
+func stepsOf(st journal.Status) []string {
+	var ids []string
+	for _, s := range st.Steps {
+		if id := path.Base(s.Key); !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// withoutOutput leaves out what commands printed: it follows whole.
+func withoutOutput(records []journal.Record) []journal.Record {
+	logged := map[string]bool{}
+	for _, r := range records {
+		if r.Type == journal.TypeIntent && r.Activity == journal.ActivityRun {
+			c, err := journal.Decode[journal.Command](r)
+			logged[r.Key] = err == nil && c.Log != ""
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(records), func(r journal.Record) bool { return r.Type == journal.TypeLook && logged[r.Key] })
 }
 
 // commandOutput prints what the commands of a run printed, whole.

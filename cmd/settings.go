@@ -54,7 +54,7 @@ func (s *settings) fill(f *pflag.FlagSet, getenv func(string) (string, bool)) er
 			return
 		}
 		env := "FLIP_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-		if text, ok := getenv(env); ok {
+		if text, ok := getenv(env); ok && text != "" {
 			if err := flag.Value.Set(text); err != nil {
 				failed = usage(badValue(env+"="+text, flag), "")
 			}
@@ -82,7 +82,7 @@ func (s *settings) fill(f *pflag.FlagSet, getenv func(string) (string, bool)) er
 func (s *settings) read(v *viper.Viper, f *pflag.FlagSet, getenv func(string) (string, bool)) error {
 	files := []string{s.config}
 	if s.config == "" {
-		if env, ok := getenv("FLIP_CONFIG"); ok {
+		if env, ok := getenv("FLIP_CONFIG"); ok && env != "" {
 			files = []string{env}
 		} else {
 			files = []string{"flip.yaml", filepath.Join(xdg.ConfigHome, "flip", "flip.yaml")}

@@ -34,7 +34,7 @@ var examples = []example{
 	},
 	{
 		plan:   "canary",
-		load:   func(c *traffic.Config) { c.Sticky, c.Websockets = true, 4 },
+		load:   func(c *traffic.Config) { c.Sticky = true },
 		estate: estate.Config{Backend: haproxytest.Backend{Cookie: true}},
 		vars:   func(s *stage) []string { return release("goodbye="+s.Polite, "quiet=500ms")(s) },
 		after: func(_ *stage, p picture) picture {
@@ -53,7 +53,7 @@ var examples = []example{
 			},
 		},
 		vars: func(s *stage) []string {
-			return []string{"socket=" + s.Socket(), "deploy=" + s.Deploy, "version=v2", "drain=1s"}
+			return []string{"socket=" + s.Socket(), "deploy=" + s.Deploy, "version=v2", "quiet=500ms", "drain=10s"}
 		},
 		after:    func(_ *stage, p picture) picture { return p },
 		versions: map[string]string{"web1": "v2", "web2": "v2", "web3": "v2", "web4": "v2"},

@@ -60,9 +60,9 @@ func TestABadReleaseGoesBackAndLeavesOthersWorkAlone(t *testing.T) {
 }
 
 func TestAValueThatSomebodyElseChangedIsLeftAndReported(t *testing.T) {
-	for _, tt := range []struct{ name, server, drift string }{
-		{"on the old side", "web2", "somebody else changed web2 weight: was 75, to be 50, now 37"},
-		{"on the new side", "web3", "somebody else changed web3 weight: was 25, to be 50, now 37"},
+	for _, tt := range []struct{ name, server, drift, undo string }{
+		{"on the old side", "web2", "somebody else changed web2 weight: was 75, to be 50, now 37", "undo: /"},
+		{"on the new side", "web3", "somebody else changed web3 weight: was 25, to be 50, now 37", "undo: none #"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := set(t, estate.Config{})

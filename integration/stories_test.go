@@ -240,8 +240,12 @@ var different = []struct {
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d UTC`), "DAY"},
 	{regexp.MustCompile(`\b\d\d:\d\d(:\d\d)?\b`), "TIME"},
 	{regexp.MustCompile(`\b(in|took|after|done) ( *)\d+(\.\d+)?(ms|s|m)( \d+s)?\b`), "$1 ${2}DUR"},
+	{regexp.MustCompile(`\bwithin \d+(\.\d+)?(ms|s)\b`), "within DUR"},
+	{regexp.MustCompile(`(  +)\d+(\.\d+)?(ms|s|m)(  +)`), "${1}DUR$4"},
+	{regexp.MustCompile(`(?m)^.*(gate \w+: (ok|not ok): |\d in flight$|waiting, at most).*\n`), ""}, // looks, as time allows
+	{regexp.MustCompile(`\bwaits \d+ms\b`), "waits DUR"},
 	{regexp.MustCompile(`@[\w.-]+`), "@HOST"},
-	{regexp.MustCompile(`\bpid \d+`), "pid PID"},
+	{regexp.MustCompile(`\bon \S+ \(pid \d+`), "on HOST (pid PID"},
 	{regexp.MustCompile(`\b(just now|\d+s ago)`), "AGO"},
 	{regexp.MustCompile(`(\S)  +`), "$1  "},
 	{regexp.MustCompile(` +\n`), "\n"},

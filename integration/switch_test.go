@@ -29,8 +29,8 @@ func TestSwitchesLoseNothing(t *testing.T) {
 		switches int // at least
 		requests int64
 	}{
-		{"with websockets that the old release closes", func(c *traffic.Config) { c.Websockets = 6 }, haproxytest.Backend{}, 10, goal * 7 / 10},
-		{"with clients pinned by a cookie", func(c *traffic.Config) { c.Sticky, c.Websockets = true, 6 }, haproxytest.Backend{Cookie: true}, 4, goal * 3 / 10},
+		{"with websockets that the old release closes", func(c *traffic.Config) { c.Websockets = 6 }, haproxytest.Backend{}, 8, goal * 7 / 10},
+		{"with clients pinned by a cookie", func(c *traffic.Config) { c.Sticky, c.Websockets = true, 6 }, haproxytest.Backend{Cookie: true}, 3, goal * 3 / 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := set(t, estate.Config{Backend: tt.backend})
@@ -73,7 +73,7 @@ func (s *stage) switchAndKill(n int) {
 		old, fresh = fresh, old
 	}
 	s.records = nil
-	said := s.want(0, s.run("canary", s.release(fmt.Sprintf("version=r%d", n), "goodbye="+s.Polite, "hold=100ms", "quiet=1s")...)...)
+	said := s.want(0, s.run("canary", s.release(fmt.Sprintf("version=r%d", n), "goodbye="+s.Polite, "hold=100ms", "quiet=700ms")...)...)
 	if drained := s.drained("/steps/drained.web.drain"); !drained.Quiet {
 		s.Fatalf("switch %d: not quiet: %s\n%s", n, drained.Text, said)
 	}

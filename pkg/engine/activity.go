@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,11 +53,13 @@ func (x *Executor) Do(ctx context.Context, key, activity string, in any) (any, e
 	case journal.Restore:
 		return x.restore(ctx, key, in)
 	case journal.Drain:
-		return x.drain(ctx, key, in)
+		out, err := x.drain(ctx, key, in)
+		return out, x.sameLives(ctx, key, err)
 	case journal.Command:
 		return x.run(ctx, key, in)
 	case gateIn:
-		return x.gate(ctx, key, in)
+		out, err := x.gate(ctx, key, in)
+		return out, x.sameLives(ctx, key, err)
 	}
 	return nil, fmt.Errorf("engine: no activity %s for %T", activity, in)
 }
@@ -91,6 +94,29 @@ func (x *Executor) observe(ctx context.Context, in journal.Observe) (journal.Obs
 		out.Objects[id] = s.Objects[id].Attrs
 	}
 	return out, nil
+}
+
+// sameLives is asked when a gate, a hold or a drain has come to its end with
+// err: what it saw is worth nothing when a node has forgotten the run's values
+// meanwhile, and then that is the reason for a no. What cannot be read is left
+// to who needs it.
+func (x *Executor) sameLives(ctx context.Context, key string, err error) error {
+	if ctx.Err() != nil || strings.HasPrefix(key, "/undo/") {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(x.Program.Targets)) {
+		if len(x.Program.Pins.Targets[name].Nodes) == 0 {
+			continue
+		}
+		s, rerr := x.Program.Targets[name].Read(ctx)
+		if rerr != nil && !isPartial(rerr) {
+			continue
+		}
+		if lerr := x.sameLife(name, s); lerr != nil {
+			return lerr
+		}
+	}
+	return err
 }
 
 // sameLife refuses to go on with a node that has forgotten its runtime state.
@@ -188,8 +214,8 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 		}
 		x.holds.release(target, todo)
 		err = d.Apply(ctx, todo)
-		if errors.Is(err, driver.ErrUnknown) && x.Uncertain != nil {
-			x.Uncertain()
+		if errors.Is(err, driver.ErrUnknown) {
+			err = x.landed(ctx, key, d, todo, err)
 		}
 		if err == nil {
 			err = x.readBack(ctx, d, target, todo)
@@ -197,7 +223,7 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 		if err == nil {
 			break
 		}
-		if try == tries || ctx.Err() != nil || errors.Is(err, driver.ErrPermanent) || isDrift(err) {
+		if try >= tries || ctx.Err() != nil || errors.Is(err, driver.ErrPermanent) || isDrift(err) {
 			return journal.Applied{}, x.path("apply", target, err)
 		}
 		x.Look(key, journal.LookData{Text: fmt.Sprintf("try %d of %d: %v", try, tries, err)})
@@ -217,6 +243,27 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 		return journal.Applied{}, err
 	}
 	return journal.Applied{Nodes: nodesOf(x.Program, target, changes), Already: already}, nil
+}
+
+// landed waits until a call whose answer was lost shows its effect, or cannot
+// have one any more. Without that it could land behind the next change and
+// undo it unseen.
+func (x *Executor) landed(ctx context.Context, key string, d driver.Driver, changes []state.Change, lost error) error {
+	if x.Uncertain != nil {
+		x.Uncertain()
+	}
+	until := x.clock().Now().Add(maxInFlight(d))
+	x.Look(key, journal.LookData{Text: "it may still take effect, looking: " + lost.Error(), Until: until})
+	for wait := readBackFirst; ; wait = min(2*wait, readBackMax) {
+		s, err := d.Read(ctx)
+		if (err == nil || isPartial(err)) && !slices.ContainsFunc(changes, func(c state.Change) bool { return s.Get(c.Object, c.Attribute) != c.To }) {
+			return nil
+		}
+		left := until.Sub(x.clock().Now())
+		if left <= 0 || x.pause(ctx, min(wait, left)) != nil {
+			return lost
+		}
+	}
 }
 
 func (x *Executor) mayWrite(d driver.Driver) error {

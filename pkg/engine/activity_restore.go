@@ -22,18 +22,22 @@ func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) 
 		return journal.Restored{}, err
 	}
 	var total journal.Restored
-	for {
+	for looks := 1; ; looks++ {
+		prior := total
 		phases := []string{in.Phase}
 		if in.Phase == "sweep" {
 			phases = []string{"raise", "lower"}
 		}
 		var out journal.Restored
 		for _, phase := range phases {
-			if out, err = x.restoreOnce(ctx, key, d, in, phase); err != nil {
+			if out, err = x.putBack(ctx, key, d, in, phase); err != nil {
 				return total, err
 			}
 			total.Changes = append(total.Changes, out.Changes...)
 			total.Already, total.Drift, total.Nodes = out.Already, out.Drift, max(total.Nodes, out.Nodes)
+		}
+		if looks > 1 && ctx.Err() != nil && len(total.Changes) == len(prior.Changes) {
+			return prior, nil // a look that the deadline cut off says nothing
 		}
 		if in.Phase != "sweep" || !anyUnreadable(out.Drift) {
 			return total, nil
@@ -77,6 +81,31 @@ func (x *Executor) readForUndo(ctx context.Context, target string, d driver.Driv
 	}
 }
 
+// putBack looks, judges and writes. A value that changes between the look and
+// the write (a late write, another operator) is judged again.
+func (x *Executor) putBack(ctx context.Context, key string, d driver.Driver, in journal.Restore, phase string) (journal.Restored, error) {
+	var tried []state.Change
+	for try := 1; ; try++ {
+		out, err := x.restoreOnce(ctx, key, d, in, phase)
+		if err != nil {
+			if again := isDrift(err) || classOf(err) == classDrift; !again || try == 4 {
+				return out, err
+			}
+			tried = append(tried, out.Changes...)
+			continue
+		}
+		for _, c := range tried { // those that were made before the write was cut short
+			about := func(o state.Change) bool { return o.Key() == c.Key() }
+			left := func(o journal.Drift) bool { return o.Key == c.Key() }
+			if !slices.ContainsFunc(out.Changes, about) && !slices.ContainsFunc(out.Drift, left) {
+				out.Changes = append(out.Changes, c)
+			}
+		}
+		return out, nil
+	}
+}
+
+// restoreOnce returns what it tried to change together with an error.
 func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver, in journal.Restore, phase string) (journal.Restored, error) {
 	s, dead, err := x.readForUndo(ctx, in.Target, d)
 	if err != nil {
@@ -117,11 +146,8 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 		return out, nil
 	}
 	applied, err := x.write(ctx, key, in.Target, todo, phase == "raise", false)
-	if err != nil {
-		return out, err
-	}
 	out.Changes, out.Nodes = todo, applied.Nodes
-	return out, nil
+	return out, err
 }
 
 func attrsOf(target string, s state.State) pre {

@@ -31,7 +31,7 @@ func (f frame) describe(s plan.Step) string {
 	case s.Each != nil:
 		return fmt.Sprintf("each of %s", f.sideName(s.Each.Group))
 	case s.Parallel != nil:
-		return fmt.Sprintf("%s at once", count(len(s.Parallel.Steps), "branch"))
+		return fmt.Sprintf("%s at once", count(len(s.Parallel.Steps), "step"))
 	case s.Steps != nil:
 		return count(len(s.Steps), "step")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/journal"
@@ -58,7 +59,7 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 	}
 	s := r.session(prog, log, held, o, st)
 	s.plan = follows
-	s.unclean = held.Takeover().Unclean || st.Outcome == journal.OutcomeRunning && st.Open
+	s.unclean = held.Takeover().Unclean || st.Outcome == journal.OutcomeRunning && st.Open || mayLandLate(st)
 	if o.Started != nil {
 		o.Started(id, log.Dir())
 	}
@@ -66,6 +67,12 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 		return nil, st, err
 	}
 	return s, st, nil
+}
+
+// mayLandLate reports whether an earlier process of the run left a call behind
+// whose outcome it did not know, though it came to an orderly end.
+func mayLandLate(st journal.Status) bool {
+	return st.End.Uncertain || slices.ContainsFunc(st.Rollbacks, func(r journal.Rollback) bool { return r.Unclean })
 }
 
 // settleDoubt waits until no call of a dead process can take effect any more.
@@ -116,7 +123,7 @@ func (r *Runner) Resume(ctx context.Context, id string, o Options) (journal.End,
 // Rollback puts back what a run changed: of one that failed, paused, died, or
 // ended well.
 func (r *Runner) Rollback(ctx context.Context, id string, reason string, o Options) (journal.End, error) {
-	s, st, err := r.open(ctx, id, "rollback", o, func(st journal.Status) error {
+	s, _, err := r.open(ctx, id, "rollback", o, func(st journal.Status) error {
 		if st.Outcome == journal.OutcomeRolledBack && !st.Open {
 			return hint.Wrap(fmt.Errorf("run %s is rolled back already: %w", id, ErrNothingToDo), "flip show %s", id)
 		}
@@ -130,7 +137,7 @@ func (r *Runner) Rollback(ctx context.Context, id string, reason string, o Optio
 	}
 	defer s.close()
 	defer s.prog.Close()
-	return s.back(journal.Rollback{Reason: reason, Step: st.Step})
+	return s.back(journal.Rollback{Reason: reason})
 }
 
 // Accept ends a run as it stands: a person looked and wants it so.

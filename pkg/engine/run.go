@@ -25,6 +25,7 @@ type frame struct {
 	member   *Member
 	deadline time.Time // of the enclosing steps; zero is none
 	effects  *[]journal.Effect
+	past     []journal.Effect // of the steps around a branch, when it began
 	outputs  map[string]map[string]string
 	// committed: from here on there is no automatic way back.
 	committed *bool
@@ -211,6 +212,7 @@ func (f frame) verb(s plan.Step, attempt int) (string, error) {
 // branch is a frame for one of several branches: it collects for itself.
 func (f frame) branch(c Context, path string) (frame, *[]journal.Effect) {
 	effects := new([]journal.Effect)
+	f.past = slices.Concat(f.past, *f.effects)
 	f.c, f.path, f.effects = c, path, effects
 	f.outputs = maps.Clone(f.outputs)
 	committed := false

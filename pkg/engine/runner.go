@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
@@ -30,6 +31,8 @@ type Runner struct {
 	Version string
 	Who     string
 	GateEnv gate.Env
+	// Lease and Beat say how locks are held; zero is the default of LockOptions.
+	Lease, Beat time.Duration
 	// Sim is another world, for rehearsals.
 	Sim Sim
 }
@@ -68,18 +71,20 @@ type saved struct {
 
 // session is one process driving one run.
 type session struct {
-	r       *Runner
-	o       Options
-	prog    *Program
-	log     journal.Log
-	held    Lease
-	ctx     *local
-	stop    context.CancelFunc // of the inbox
-	asked   chan journal.Message
-	soft    context.Context
-	unclean bool
-	holds   *holds
-	plan    string // file that the run follows, when it was changed
+	r    *Runner
+	o    Options
+	prog *Program
+	log  journal.Log
+	held Lease
+	ctx  *local
+	stop context.CancelFunc // of the inbox
+	// listening is over when nobody looks at the inbox any more.
+	listening sync.WaitGroup
+	asked     chan journal.Message
+	soft      context.Context
+	unclean   bool
+	holds     *holds
+	plan      string // file that the run follows, when it was changed
 }
 
 // Start begins a run of the program. The locks are taken first, then the live
@@ -283,7 +288,8 @@ func (s *session) begin(verb string, first ...journal.Record) error {
 		}
 	}
 	if s.r.Sim.Answer == nil {
-		go s.listen()
+		s.poll() // an approval that came while nobody drove the run must not be missed by a wait that leaves at once
+		s.listening.Go(s.listen)
 	}
 	return nil
 }
@@ -291,42 +297,48 @@ func (s *session) begin(verb string, first ...journal.Record) error {
 // listenEvery is how often the inbox is looked at.
 const listenEvery = 200 * time.Millisecond
 
-// listen takes what other processes ask: approvals are kept for whoever waits
-// for them, a stop or a rollback ends the soft context.
+// listen looks at the inbox until the run is to stop.
 func (s *session) listen() {
 	t := time.NewTicker(listenEvery)
 	defer t.Stop()
 	for {
-		messages, err := journal.Poll(s.log.Dir())
-		if err != nil {
-			s.r.Log.Warn("inbox", "error", err)
-		}
-		s.ctx.mu.Lock()
-		s.ctx.inboxed = messages
-		s.ctx.mu.Unlock()
-		for _, m := range messages {
-			if m.Kind != journal.AskStop && m.Kind != journal.AskRollback {
-				continue
-			}
-			select {
-			case s.asked <- m:
-			default:
-			}
-			if err := journal.Consume(s.log.Dir(), m.Name); err != nil {
-				s.r.Log.Warn("inbox", "error", err)
-			}
-			s.stop()
-		}
 		select {
 		case <-s.soft.Done():
 			return
 		case <-t.C:
+			s.poll()
 		}
+	}
+}
+
+// poll takes what other processes ask: approvals are kept for whoever waits
+// for them, a stop or a rollback ends the soft context.
+func (s *session) poll() {
+	messages, err := journal.Poll(s.log.Dir())
+	if err != nil {
+		s.r.Log.Warn("inbox", "error", err)
+	}
+	s.ctx.mu.Lock()
+	s.ctx.inboxed = messages
+	s.ctx.mu.Unlock()
+	for _, m := range messages {
+		if m.Kind != journal.AskStop && m.Kind != journal.AskRollback {
+			continue
+		}
+		select {
+		case s.asked <- m:
+		default:
+		}
+		if err := journal.Consume(s.log.Dir(), m.Name); err != nil {
+			s.r.Log.Warn("inbox", "error", err)
+		}
+		s.stop()
 	}
 }
 
 func (s *session) close() {
 	s.stop()
+	s.listening.Wait()
 	s.holds.close()
 	s.held.Abandon()
 	if err := s.log.Close(); err != nil {
@@ -340,11 +352,11 @@ func (s *session) forward() (journal.End, error) {
 	res := Run(s.ctx, s.prog, s.log.ID())
 	switch {
 	case res.Err == nil:
-		return s.end(journal.End{Outcome: journal.OutcomeDone, Changed: s.changed()}, nil)
+		return s.end(journal.End{Uncertain: s.unclean || s.ctx.uncertain, Outcome: journal.OutcomeDone, Changed: s.changed()}, nil)
 	case fatal(res.Err):
 		return journal.End{}, res.Err
 	case errors.Is(res.Err, ErrDetached):
-		return s.pause(journal.End{Outcome: journal.OutcomeWaiting, Step: s.step(), Reason: "the wait is longer than this process stays"})
+		return s.pause(journal.End{Outcome: journal.OutcomeWaiting, Step: s.step(), Reason: "the wait is longer than this process stays", Changed: s.changed()})
 	case errors.Is(res.Err, ErrInterrupted):
 		return s.interrupted()
 	}
@@ -441,7 +453,7 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 	if fatal(report.Err) {
 		return journal.End{}, report.Err
 	}
-	end := journal.End{Outcome: journal.OutcomeRolledBack, Step: rb.Step, Reason: rb.Reason, Drift: report.Drift, Changed: report.Changed, Restored: report.Restored}
+	end := journal.End{Uncertain: s.ctx.uncertain, Outcome: journal.OutcomeRolledBack, Step: rb.Step, Reason: rb.Reason, Drift: report.Drift, Changed: report.Changed, Restored: report.Restored}
 	if report.Err != nil || len(report.Drift) > 0 {
 		end.Outcome = journal.OutcomeIncomplete
 		if report.Err != nil {
@@ -465,6 +477,7 @@ func (s *session) end(e journal.End, _ error) (journal.End, error) {
 
 // pause writes where the run stands; its locks stay with it.
 func (s *session) pause(e journal.End) (journal.End, error) {
+	e.Uncertain = s.unclean || s.ctx.uncertain
 	if err := s.ctx.append(journal.Record{Type: journal.TypePause, Data: journal.Encode(e)}); err != nil {
 		return e, err
 	}

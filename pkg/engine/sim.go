@@ -66,7 +66,7 @@ func (r *Runner) acquire(ctx context.Context, prog *Program, run, plan string, o
 	if r.Sim.Hold != nil {
 		return r.Sim.Hold(scopesOf(prog)), nil
 	}
-	held, err := r.Locks.Acquire(ctx, scopesOf(prog), r.holder(run, plan), journal.LockOptions{Wait: o.LockWait, MaxInFlight: longestCall(prog)})
+	held, err := r.Locks.Acquire(ctx, scopesOf(prog), r.holder(run, plan), journal.LockOptions{Wait: o.LockWait, Lease: r.Lease, Beat: r.Beat, MaxInFlight: longestCall(prog)})
 	if err != nil {
 		return nil, err // a nil *Held is no nil Lease
 	}

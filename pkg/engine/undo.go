@@ -114,12 +114,14 @@ func (p *Program) intended(effects []journal.Effect) map[state.Key][]state.Value
 
 // undo is the state of one way back.
 type undo struct {
-	c      Context
-	p      *Program
-	o      UndoOptions
-	path   string
-	ours   map[state.Key][]state.Value
-	drift  map[state.Key]journal.Drift
+	c     Context
+	p     *Program
+	o     UndoOptions
+	path  string
+	ours  map[state.Key][]state.Value
+	drift map[state.Key]journal.Drift
+	// early is drift that raising saw and lowering has not judged yet.
+	early  map[state.Key]journal.Drift
 	unread bool
 	// idled are the members that this way back took the traffic from, by
 	// target, and that were not drained since.
@@ -130,15 +132,11 @@ type undo struct {
 // and only that. It runs on a Context that an operator's first stop does not
 // end.
 func Undo(c Context, p *Program, effects []journal.Effect, o UndoOptions) UndoReport {
-	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}, idled: map[string][]string{}}
-	first := map[state.Key]state.Value{}
-	for _, e := range slices.Backward(forward(effects)) {
-		for _, ch := range e.Changes {
-			first[ch.Key()] = ch.From
-		}
-	}
+	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}, early: map[state.Key]journal.Drift{}, idled: map[string][]string{}}
+	first := firstBefore(effects)
 	err := u.all(segments(effects), first)
 	r := UndoReport{Changed: len(first), Err: err}
+	maps.Copy(u.drift, u.early) // of passes that did not come to their end
 	keys := slices.SortedFunc(maps.Keys(u.drift), state.Key.Compare)
 	for _, k := range keys {
 		r.Drift = append(r.Drift, u.drift[k])
@@ -147,6 +145,17 @@ func Undo(c Context, p *Program, effects []journal.Effect, o UndoOptions) UndoRe
 		r.Restored = r.Changed - len(r.Drift)
 	}
 	return r
+}
+
+// firstBefore is what every attribute was before a run first meant to change it.
+func firstBefore(effects []journal.Effect) map[state.Key]state.Value {
+	first := map[state.Key]state.Value{}
+	for _, e := range slices.Backward(forward(effects)) {
+		for _, c := range e.Changes {
+			first[c.Key()] = c.From
+		}
+	}
+	return first
 }
 
 var errDriftStop = errors.New("stopped at the first value that somebody else changed")
@@ -235,9 +244,14 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 			return err
 		}
 		if phase == "raise" {
+			for _, d := range out.Drift {
+				u.early[d.Key] = d
+			}
 			continue // what it left alone is judged again when lowering
 		}
+		maps.DeleteFunc(u.early, func(k state.Key, _ journal.Drift) bool { return k.Target == target })
 		u.idle(out.Changes)
+		maps.DeleteFunc(u.drift, func(k state.Key, _ journal.Drift) bool { _, looked := before[k]; return looked && k.Target == target }) // the last look decides
 		for _, d := range out.Drift {
 			u.drift[d.Key] = d
 			u.unread = u.unread || d.Unreadable != ""

@@ -91,6 +91,9 @@ func merged(sel []selected) []selected {
 // change makes changes on several targets: everywhere first what adds
 // capacity, then what takes it away. The undo entry is pushed before the act.
 func (f frame) change(name, label string, before pre, changes []state.Change) error {
+	if err := f.foreign(changes); err != nil {
+		return err
+	}
 	raise, lower := f.p.phases(before, changes)
 	for _, phase := range []struct {
 		name    string
@@ -109,6 +112,24 @@ func (f frame) change(name, label string, before pre, changes []state.Change) er
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// foreign refuses to write over a value that somebody else wrote since an
+// earlier step did.
+func (f frame) foreign(changes []state.Change) error {
+	made := slices.Concat(f.past, *f.effects)
+	ours, first := f.p.intended(made), firstBefore(made)
+	for _, c := range changes {
+		before, known := first[c.Key()]
+		if !known || state.Judge(before, ours[c.Key()], c.From) != state.Drift {
+			continue
+		}
+		e := fail(classDrift, "%s: somebody else changed %s %s: was %s, this run left it %s, now %s",
+			c.Target, f.p.name(c.Target, c.Object), c.Attribute, before, ours[c.Key()][len(ours[c.Key()])-1], c.From)
+		e.Hints = []string{"nothing of this change was written; find out who did it before you run again"}
+		return e
 	}
 	return nil
 }

@@ -9,3 +9,10 @@ func reopens(t Type) bool { return t == TypeTakeover || t == TypeRollback }
 func ended(records []Record) bool {
 	return len(records) > 0 && records[len(records)-1].Type == TypeEnd
 }
+
+// incomplete reports whether an ended run still needs a person, and with it
+// its locks.
+func incomplete(records []Record) bool {
+	e, err := Decode[End](records[len(records)-1])
+	return err != nil || e.Outcome == OutcomeIncomplete
+}

@@ -314,7 +314,7 @@ func (s *FileStore) Ended(id string) bool {
 		return true
 	}
 	c, _, err := s.read(id)
-	return err == nil && (len(c.records) == 0 || ended(c.records))
+	return err == nil && (len(c.records) == 0 || ended(c.records) && !incomplete(c.records))
 }
 
 func (s *FileStore) exists(id string) error {

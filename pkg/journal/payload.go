@@ -100,6 +100,9 @@ type End struct {
 	// that the run ever changed.
 	Restored int `json:"restored"`
 	Changed  int `json:"changed"`
+	// Uncertain: the outcome of a call was unknown, so it may take effect
+	// later. A rollback that comes next sweeps.
+	Uncertain bool `json:"uncertain,omitempty"`
 }
 
 // Drift is one value that neither the run's beginning nor the run explains.

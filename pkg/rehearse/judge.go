@@ -35,9 +35,13 @@ type Diff struct {
 
 // verdict is what came of one try.
 type verdict struct {
-	why   string // empty is proven
-	diffs []Diff
-	notes []string
+	why    string // empty is proven
+	detail string // of this point alone
+	diffs  []Diff
+	notes  []string
+	// met is the number after that of a point of the undisturbed run that this
+	// one came to; what follows from there is judged there. 0 is none.
+	met int
 }
 
 // trial is one try: a world in which a run is taken up and driven.
@@ -47,6 +51,7 @@ type trial struct {
 	log   *memory
 	end   journal.End
 	err   error
+	met   int
 }
 
 // take takes up the run of a point with a fault, in a world of its own.
@@ -82,13 +87,46 @@ func (r *rehearsal) take(p point, n int, f Fault) (*trial, error) {
 }
 
 func (t *trial) drive(ctx context.Context, way Way) {
-	run := t.world.runner(t.log)
+	run, o := t.world.runner(t.log), options("")
 	if way == Forward {
-		t.end, t.err = run.Resume(ctx, runID, options(""))
+		var stop context.CancelCauseFunc
+		o.Hard, stop = context.WithCancelCause(ctx)
+		defer stop(nil)
+		t.log.seen = func(r journal.Record, written bool) {
+			if written && t.meets(ctx, r) {
+				stop(engine.ErrHardStop)
+			}
+		}
+		t.end, t.err = run.Resume(ctx, runID, o)
 	} else {
-		t.end, t.err = run.Rollback(ctx, runID, "rehearsed", options(""))
+		t.end, t.err = run.Rollback(ctx, runID, "rehearsed", o)
 	}
 	t.world.clock.settle()
+}
+
+// meets reports whether the run has come to where the undisturbed one was: the
+// same step of the plan is done, every value is the same, and nothing of the
+// fault is left. From there the two cannot differ, and the other one is
+// followed.
+func (t *trial) meets(ctx context.Context, r journal.Record) bool {
+	n, ok := t.r.milestones[r.Key]
+	if !ok || r.Type != journal.TypeStep || len(t.world.clock.events) > 0 {
+		return false
+	}
+	if s, err := journal.Decode[journal.Step](r); err != nil || s.Status != "done" {
+		return false
+	}
+	for _, twin := range t.world.twins {
+		if twin.fault != None {
+			return false
+		}
+	}
+	want := t.r.clean.points[n].states
+	if v := t.compare(ctx, want, nil); v.why != "" || len(v.diffs) > 0 {
+		return false
+	}
+	t.met = n + 1
+	return true
 }
 
 // back judges a way back: everything as it was before, every command undone.
@@ -100,13 +138,15 @@ func (t *trial) back(ctx context.Context, foreign *state.Change) verdict {
 	v.notes = t.meant()
 	switch missing := t.notUndone(); {
 	case foreign != nil && !t.reported(foreign.Key()):
-		v.why = fmt.Sprintf("another operator wrote %s and the run did not call it drift", t.r.changeText(*foreign))
+		v.why, v.detail = "another operator wrote a value of the run's, and it did not call that drift", t.r.changeText(*foreign)
+	case foreign != nil && t.said("guard"):
+		v.diffs = nil // the operator took capacity away: a guard stopped the way back, and the run says both
 	case len(v.diffs) > 0 && t.ended(journal.OutcomeIncomplete):
-		v.why = "the way back stopped: " + t.end.Reason
+		v.why, v.detail = "the way back stopped", t.end.Reason
 	case len(v.diffs) > 0:
 		v.why = "flip says " + string(t.end.Outcome) + ", but " + values(len(v.diffs), "not as before")
 	case t.ended(journal.OutcomeIncomplete) && foreign == nil:
-		v.why = "flip says " + string(t.end.Outcome) + ": " + t.end.Reason
+		v.why, v.detail = "flip says "+string(t.end.Outcome), t.end.Reason
 	case missing != "":
 		v.why = missing
 	}
@@ -126,6 +166,8 @@ func values(n int, what string) string {
 // way the run may also stop, but must say so.
 func (t *trial) forward(ctx context.Context, begun bool, foreign *state.Change) verdict {
 	switch {
+	case t.met > 0:
+		return verdict{met: t.met}
 	case errors.Is(t.err, engine.ErrNothingToDo) && !begun:
 		return t.named(t.compare(ctx, t.r.before, nil), "it had not begun, but %s")
 	case t.err != nil && !errors.Is(t.err, engine.ErrNothingToDo):
@@ -136,14 +178,14 @@ func (t *trial) forward(ctx context.Context, begun bool, foreign *state.Change) 
 		}
 		v := t.compare(ctx, t.r.clean.states, foreign)
 		if foreign != nil && len(v.diffs) > 0 {
-			v.why = fmt.Sprintf("another operator wrote %s, and the run wrote over it without a word", t.r.changeText(*foreign))
+			v.why, v.detail = "another operator wrote a value of the run's, and it wrote over that without a word", t.r.changeText(*foreign)
 			return v
 		}
 		return t.named(v, "flip says "+string(t.r.clean.end.Outcome)+", but %s")
 	case foreign != nil && t.reported(foreign.Key()):
 		return verdict{} // the way back is judged where it is gone
 	}
-	return verdict{why: fmt.Sprintf("the run did not go on to the plan's end; it ended %s: %s", t.end.Outcome, t.end.Reason)}
+	return verdict{why: fmt.Sprintf("the run did not go on to the plan's end; it ended %s", t.end.Outcome), detail: t.end.Reason}
 }
 
 func (t *trial) named(v verdict, format string) verdict {
@@ -196,7 +238,12 @@ func (t *trial) reported(k state.Key) bool {
 	if slices.ContainsFunc(t.end.Drift, func(d journal.Drift) bool { return d.Key == k }) {
 		return true
 	}
-	return slices.ContainsFunc(t.log.records, func(r journal.Record) bool { return r.Error != nil && r.Error.Class == "drift" })
+	return t.said("drift")
+}
+
+// said tells whether an activity failed for that reason.
+func (t *trial) said(class string) bool {
+	return slices.ContainsFunc(t.log.records, func(r journal.Record) bool { return r.Error != nil && r.Error.Class == class })
 }
 
 // notUndone names the first command that was run and not undone, and that the

@@ -26,6 +26,8 @@ type point struct {
 	flying []call
 	// doing is a command that had begun.
 	doing *command
+	// states are the world's where a step of the plan was done.
+	states map[string]state.State
 	// same is the number of an earlier point that is the same to everybody who
 	// comes after, else -1.
 	same int
@@ -106,6 +108,27 @@ func commandOf(r journal.Record) *command {
 		c.undo = text(*in.Undo)
 	}
 	return &c
+}
+
+// milestones are the points at which a step of the plan, not one inside
+// another, was just done, by its key.
+func (t tape) milestones(ctx context.Context) (map[string]int, error) {
+	at := map[string]int{}
+	for i := range t.points {
+		p := &t.points[i]
+		if !p.written || p.record.Type != journal.TypeStep || strings.Count(p.record.Key, "/") != 2 {
+			continue
+		}
+		s, err := journal.Decode[journal.Step](p.record)
+		if err != nil || s.Status != "done" {
+			continue
+		}
+		if p.states, err = p.world.states(ctx); err != nil {
+			return nil, err
+		}
+		at[p.record.Key] = i
+	}
+	return at, nil
 }
 
 // findForeign chooses, for every point, a value that another operator could

@@ -44,6 +44,10 @@ type rehearsal struct {
 	before  map[string]state.State
 	clean   tape
 	noUndo  map[string]bool // steps whose undo is none
+	// milestones number the points of clean at which a step was done, forward
+	// the tries from them without a fault.
+	milestones map[string]int
+	forward    map[int]int
 	invents []string
 }
 
@@ -53,7 +57,7 @@ type rehearsal struct {
 func Run(ctx context.Context, prog *engine.Program, w engine.World, o Options) (*Report, error) {
 	began := time.Now()
 	w.Log = slog.New(slog.DiscardHandler) // thousands of runs would fill it
-	r := &rehearsal{o: o, noUndo: map[string]bool{}}
+	r := &rehearsal{o: o, noUndo: map[string]bool{}, forward: map[int]int{}}
 	if err := r.stage(ctx, prog, w); err != nil {
 		return nil, err
 	}
@@ -70,6 +74,9 @@ func Run(ctx context.Context, prog *engine.Program, w engine.World, o Options) (
 	case r.clean.end.Outcome != journal.OutcomeDone:
 		e := fmt.Errorf("the plan does not come to its end on twins of its targets, even when nothing goes wrong: it ended %s: step %q: %s", r.clean.end.Outcome, r.clean.end.Step, r.clean.end.Reason)
 		return nil, &engine.PreconditionError{Err: hint.Wrap(e, "see flip plan")}
+	}
+	if r.milestones, err = r.clean.milestones(ctx); err != nil {
+		return nil, err
 	}
 	if slices.Contains(o.Faults, Drift) {
 		r.clean.findForeign(r.rng(-2, Drift))
@@ -191,6 +198,9 @@ func (r *rehearsal) jobs() []job {
 					j.same = n
 				}
 				at[i] = first + len(at)
+				if f == None && way == Forward {
+					r.forward[i] = at[i]
+				}
 				jobs = append(jobs, j)
 			}
 		}
@@ -305,12 +315,25 @@ func (r *rehearsal) report(ctx context.Context, jobs []job) *Report {
 	wg.Wait()
 	rep := newReport(r)
 	for i, j := range jobs {
-		v := verdicts[i]
-		for k := i; jobs[k].same >= 0; {
-			k = jobs[k].same
-			v = verdicts[k]
-		}
-		rep.add(j, v)
+		rep.add(j, r.resolve(i, jobs, verdicts))
 	}
 	return rep
+}
+
+// resolve follows a try to the one that its verdict is.
+func (r *rehearsal) resolve(i int, jobs []job, verdicts []verdict) verdict {
+	for {
+		switch {
+		case jobs[i].same >= 0:
+			i = jobs[i].same
+		case verdicts[i].met > 0:
+			next := r.forward[verdicts[i].met-1]
+			if next == i {
+				return verdict{why: "rehearse: a point that meets itself"}
+			}
+			i = next
+		default:
+			return verdicts[i]
+		}
+	}
 }

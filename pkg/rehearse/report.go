@@ -65,10 +65,12 @@ type Problem struct {
 	Why    string `json:"why"`
 	Points int    `json:"points"`
 	// First is the first of the points, Step the step that it is in.
-	First string   `json:"first"`
-	Step  string   `json:"step"`
-	Steps []string `json:"steps"` // of all points
-	Diffs []Diff   `json:"diffs,omitempty"`
+	First string `json:"first"`
+	// Detail is what the first point's run said.
+	Detail string   `json:"detail,omitempty"`
+	Step   string   `json:"step"`
+	Steps  []string `json:"steps"` // of all points
+	Diffs  []Diff   `json:"diffs,omitempty"`
 }
 
 func newReport(r *rehearsal) *Report {
@@ -118,7 +120,7 @@ func (r *Report) problem(j job, v verdict) {
 	i := slices.IndexFunc(r.Problems, func(p Problem) bool { return p.Way == j.way && p.Fault == j.fault.Name() && p.Why == v.why })
 	if i < 0 {
 		i = len(r.Problems)
-		r.Problems = append(r.Problems, Problem{Way: j.way, Fault: j.fault.Name(), Why: v.why, First: j.where, Step: j.step, Diffs: v.diffs})
+		r.Problems = append(r.Problems, Problem{Way: j.way, Fault: j.fault.Name(), Why: v.why, Detail: v.detail, First: j.where, Step: j.step, Diffs: v.diffs})
 	}
 	p := &r.Problems[i]
 	p.Points++
@@ -197,6 +199,9 @@ func (p Problem) write(b *strings.Builder) {
 	b.WriteString("\n")
 	wrap(b, "  why:   ", p.Why)
 	wrap(b, "  first: ", p.First)
+	if p.Detail != "" {
+		wrap(b, "  there: ", p.Detail)
+	}
 	if len(p.Diffs) == 0 {
 		return
 	}

@@ -71,13 +71,11 @@ guards:
 gates:
   site: {http: {url: "http://%s/gate", status: 200}, every: %s}
 steps:
-  - {id: shift, ramp: {from: blue, to: green, percent: [50, 100], hold: 30s}, gate: site}
+  - {id: shift, ramp: {from: blue, to: green, percent: [100], hold: 30s}, gate: site}
 `, ha.Socket, gateServers/2, s.addr, gateEvery))
 	if err != nil {
 		return 0, 0, err
 	}
-	// The hold of the first half of the ramp is cut short by its own plan
-	// below; see hold.
 	watch, err := dial(ha.Socket)
 	if err != nil {
 		return 0, 0, err
@@ -88,7 +86,7 @@ steps:
 		_, err := b.exec(ctx, 10, nil, "run", "--yes", plan)
 		ended <- err
 	}()
-	if err := until(ctx, ended, watch, func(blue, green int) bool { return blue == 50 && green == 50 }); err != nil {
+	if err := until(ctx, ended, watch, func(blue, green int) bool { return blue == 0 && green == 100 }); err != nil {
 		return 0, 0, fmt.Errorf("waiting for the ramp: %w", err)
 	}
 	s.bad.Store(true)

@@ -30,7 +30,7 @@ func (t *Target) Apply(ctx context.Context, changes []state.Change) error {
 	if err != nil {
 		return err
 	}
-	var work []job
+	work := make([]job, 0, len(subjects))
 	for _, s := range subjects {
 		j, err := t.plan(s, snaps[s.node.name])
 		if err != nil {

@@ -103,6 +103,8 @@ type Target struct {
 	cfg   Config
 	log   *slog.Logger
 	nodes []*node
+	// What Info says of a server and a map entry.
+	server, entry driver.Kind
 
 	mu     sync.Mutex
 	agents map[string]state.Value // weight of servers when this Target disabled their agent check
@@ -113,13 +115,13 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	t := &Target{cfg: cfg, log: log, agents: map[string]state.Value{}}
+	t := &Target{cfg: cfg, log: log, server: serverKind(), entry: mapKind(), agents: map[string]state.Value{}}
 	eps, err := cfg.nodes()
 	if err != nil {
 		return nil, err
 	}
 	for _, ep := range eps {
-		t.nodes = append(t.nodes, &node{name: ep.name, endpoint: ep.endpoint, timeout: cfg.timeout()})
+		t.nodes = append(t.nodes, &node{name: ep.name, endpoint: ep.endpoint, timeout: cfg.timeout(), known: map[string]*known{}})
 	}
 	return t, nil
 }

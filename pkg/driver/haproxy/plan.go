@@ -22,8 +22,7 @@ func (t *Target) plan(s subject, snap snapshot) (job, error) {
 	if !live {
 		return t.planMissing(j, snap)
 	}
-	attrs := r.attrs()
-	open, err := compare(s, attrs)
+	open, err := t.compare(s, t.attrs(s.node, s.id, r))
 	if err != nil || len(open) == 0 {
 		return j, err
 	}
@@ -44,10 +43,10 @@ func (t *Target) plan(s subject, snap snapshot) (job, error) {
 }
 
 // compare returns the changes that are still to be made.
-func compare(s subject, attrs map[string]state.Value) ([]state.Change, error) {
-	kind := serverKind
+func (t *Target) compare(s subject, attrs map[string]state.Value) ([]state.Change, error) {
+	kind := t.server
 	if s.entry != nil {
-		kind = mapKind
+		kind = t.entry
 	}
 	var open []state.Change
 	for _, c := range s.changes {
@@ -55,7 +54,7 @@ func compare(s subject, attrs map[string]state.Value) ([]state.Change, error) {
 		if now == c.To {
 			continue
 		}
-		a, ok := kind().Attribute(c.Attribute)
+		a, ok := kind.Attribute(c.Attribute)
 		if !ok {
 			return nil, driver.Permanent(fmt.Errorf("%s has no attribute %q", s, c.Attribute))
 		}
@@ -247,7 +246,7 @@ func (t *Target) planEntry(s subject, snap snapshot) (job, error) {
 	if e, ok := snap.entries[s.id]; ok {
 		attrs[Value] = state.Text(e.value)
 	}
-	open, err := compare(s, attrs)
+	open, err := t.compare(s, attrs)
 	if err != nil {
 		return j, err
 	}

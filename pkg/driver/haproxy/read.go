@@ -107,26 +107,39 @@ type known struct {
 	info  map[string]string
 }
 
-// servers makes the objects of rows, with room for more. Of a large backend
-// few servers differ from the read before; only those are taken apart again.
+// servers makes the objects of rows, with room for more.
 func (t *Target) servers(n *node, rows map[string]row, more int) map[string]state.Object {
 	objects := make(map[string]state.Object, len(rows)+more)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.known == nil || len(n.known) > 2*len(rows) {
-		n.known = make(map[string]*known, len(rows)) // without those that were deleted
+	if len(n.known) > 2*len(rows) {
+		clear(n.known) // most of them were deleted
 	}
 	for id, r := range rows {
-		r.since, r.checkResult = 0, 0 // in no object
-		k := n.known[id]
-		if k == nil || k.row != r {
-			r = r.own()
-			k = &known{r, t.name(r.backend, r.name), r.attrs(), r.info()}
-			n.known[id] = k
-		}
+		k := t.recall(n, id, r)
 		objects[id] = state.Object{Kind: KindServer, Name: k.name, Node: n.name, Attrs: k.attrs, Info: k.info}
 	}
 	return objects
+}
+
+// recall takes a row apart unless it is as it was read before: of a large
+// backend few servers are not. The caller holds n.mu.
+func (t *Target) recall(n *node, id string, r row) *known {
+	r.since, r.checkResult = 0, 0 // in no object
+	k, ok := n.known[id]
+	if !ok || k.row != r {
+		r = r.own()
+		k = &known{r, t.name(r.backend, r.name), r.attrs(), r.info()}
+		n.known[id] = k
+	}
+	return k
+}
+
+// attrs are the attributes of a row. Nobody changes them.
+func (t *Target) attrs(n *node, id string, r row) map[string]state.Value {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return t.recall(n, id, r).attrs
 }
 
 // name is what plans call a server: with its backend exactly when the target

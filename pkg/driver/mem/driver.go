@@ -95,8 +95,12 @@ func (t *Target) whole(w world, o state.Object, changes []state.Change) error {
 		return nil
 	}
 	id := changes[0].Object
-	_, live := w.State.Objects[id]
-	next, lives := w.State.With(changes).Objects[id]
+	one := state.State{Objects: map[string]state.Object{}}
+	was, live := w.State.Objects[id]
+	if live {
+		one.Objects[id] = was
+	}
+	next, lives := one.With(changes).Objects[id]
 	loses := slices.ContainsFunc(changes, func(c state.Change) bool { return !c.To.Present() })
 	switch {
 	case !lives, next.Attrs[Present] == state.Bool(true) && !loses:

@@ -34,6 +34,7 @@ func (m *memory) do(ctx context.Context, write bool, f func(*world) error) error
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := m.w
+	w.own = false
 	err := f(&w)
 	if write {
 		m.w = w

@@ -21,6 +21,8 @@ type world struct {
 	Members map[string]member       `json:"members"`
 	// Down are nodes that do not answer, and why.
 	Down map[string]string `json:"down,omitempty"`
+	// own: the maps of State and Members are this call's, nobody else sees them.
+	own bool
 }
 
 // member is the traffic side of one server.
@@ -96,17 +98,16 @@ func serves(info driver.Info, o state.Object) bool {
 }
 
 // write makes changes without asking what was there, and turns the traffic of
-// members on or off. The state maps of w are replaced, never written to.
+// members on or off. Maps that others may see are replaced, never written to.
 func (w *world) write(info driver.Info, changes []state.Change, now time.Time) {
-	next := w.State.With(changes)
-	w.Members = maps.Clone(w.Members)
+	if !w.own {
+		w.State.Objects, w.Members, w.own = maps.Clone(w.State.Objects), maps.Clone(w.Members), true
+	}
+	for _, group := range groups(changes) {
+		w.change(group)
+	}
 	for _, c := range changes {
-		o, ok := next.Objects[c.Object]
-		if ok && o.Kind == "" {
-			born := w.Known[c.Object]
-			born.Attrs = o.Attrs
-			next.Objects[c.Object], o = born, born
-		}
+		o, ok := w.State.Objects[c.Object]
 		m, known := w.Members[c.Object]
 		if k, isMember := info.Member(); !known && (!isMember || k.Name != o.Kind) {
 			continue
@@ -116,7 +117,27 @@ func (w *world) write(info driver.Info, changes []state.Change, now time.Time) {
 		}
 		w.Members[c.Object] = m.turn(ok && serves(info, o), now)
 	}
-	w.State = next
+}
+
+// change makes the changes of one object, which appears with its first
+// attribute and goes with its last.
+func (w *world) change(changes []state.Change) {
+	id := changes[0].Object
+	one := state.State{Objects: map[string]state.Object{}}
+	if o, ok := w.State.Objects[id]; ok {
+		one.Objects[id] = o
+	}
+	o, ok := one.With(changes).Objects[id]
+	if !ok {
+		delete(w.State.Objects, id)
+		return
+	}
+	if o.Kind == "" {
+		born := w.Known[id]
+		born.Attrs = o.Attrs
+		o = born
+	}
+	w.State.Objects[id] = o
 }
 
 func (m member) turn(serving bool, now time.Time) member {

@@ -84,9 +84,9 @@ type Target struct {
 	writing chan struct{}
 
 	mu    sync.Mutex
-	known map[string]state.Object    // instances that were seen, by id
-	base  map[service]map[key]bool   // enabled when flip last began to write
-	subs  map[*node]*subscription    // open since before the change
+	known map[string]state.Object  // instances that were seen, by id
+	base  map[service]map[key]bool // enabled when flip last began to write
+	subs  map[*node]*subscription  // open since before the change
 }
 
 func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) {
@@ -212,4 +212,3 @@ func (t *Target) Locate(kind, name string) (map[string]state.Object, error) {
 	}
 	return found, nil
 }
-
