@@ -27,8 +27,8 @@ import (
 	"github.com/flip-cli/flip/pkg/journal"
 )
 
-// stage is an estate under load, and flip beside it.
-type stage struct {
+// site is an estate under load, and flip beside it.
+type site struct {
 	testing.TB
 	*estate.Estate
 	dir   string
@@ -49,7 +49,7 @@ func fourServers() []estate.Server {
 }
 
 // set brings an estate up. Without HAProxy the test fails when CI=true and is skipped otherwise.
-func set(tb testing.TB, cfg estate.Config) *stage {
+func set(tb testing.TB, cfg estate.Config) *site {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "flip") // a test's own directory is too long for a socket
 	if err != nil {
@@ -67,7 +67,7 @@ func set(tb testing.TB, cfg estate.Config) *stage {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	s := &stage{TB: tb, Estate: e, dir: dir, env: map[string]string{
+	s := &site{TB: tb, Estate: e, dir: dir, env: map[string]string{
 		"FLIP_STATE_DIR": filepath.Join(dir, "state"), "FLIP_WHO": "ann", "NO_COLOR": "1",
 	}}
 	tb.Cleanup(func() {
@@ -78,7 +78,7 @@ func set(tb testing.TB, cfg estate.Config) *stage {
 }
 
 // begin starts the strict load on every node and waits until each client was answered.
-func (s *stage) begin(change func(*traffic.Config)) {
+func (s *site) begin(change func(*traffic.Config)) {
 	s.Helper()
 	for _, n := range s.Nodes {
 		cfg := strict(n.Front)
@@ -92,14 +92,14 @@ func (s *stage) begin(change func(*traffic.Config)) {
 }
 
 // phase names what comes now in the counts of every load.
-func (s *stage) phase(name string) {
+func (s *site) phase(name string) {
 	for _, l := range s.loads {
 		l.Phase(name)
 	}
 }
 
 // stop ends the loads and returns what they saw, by node.
-func (s *stage) stop() []traffic.Result {
+func (s *site) stop() []traffic.Result {
 	var all []traffic.Result
 	for _, l := range s.loads {
 		all = append(all, l.Stop())
@@ -108,7 +108,7 @@ func (s *stage) stop() []traffic.Result {
 }
 
 // lostNothing ends the loads and wants no loss on any node.
-func (s *stage) lostNothing() {
+func (s *site) lostNothing() {
 	s.Helper()
 	for i, r := range s.stop() {
 		s.Logf("lb%d\n%s", i+1, r)
@@ -119,7 +119,7 @@ func (s *stage) lostNothing() {
 }
 
 // until polls every 5 ms until nothing is missing, at most 60 s.
-func (s *stage) until(what string, missing func() error) {
+func (s *site) until(what string, missing func() error) {
 	s.Helper()
 	(&rig{TB: s.TB}).until(what, missing)
 }
@@ -135,7 +135,7 @@ func (s said) String() string {
 }
 
 // flip runs flip in this process. s.on hears of every record when it is durable, before flip goes on.
-func (s *stage) flip(args ...string) said {
+func (s *site) flip(args ...string) said {
 	s.Helper()
 	var out, errw bytes.Buffer
 	app := &cmd.App{
@@ -151,7 +151,7 @@ func (s *stage) flip(args ...string) said {
 }
 
 // want is flip, and the test ends when the exit code is another one.
-func (s *stage) want(code int, args ...string) said {
+func (s *site) want(code int, args ...string) said {
 	s.Helper()
 	got := s.flip(args...)
 	if got.code != code {
@@ -160,7 +160,7 @@ func (s *stage) want(code int, args ...string) said {
 	return got
 }
 
-func (s *stage) hear(r journal.Record) {
+func (s *site) hear(r journal.Record) {
 	if r.Type == journal.TypeLook {
 		return
 	}
@@ -173,7 +173,7 @@ func (s *stage) hear(r journal.Record) {
 }
 
 // once calls act when the first record of that type and key is durable.
-func (s *stage) once(typ journal.Type, key string, act func()) {
+func (s *site) once(typ journal.Type, key string, act func()) {
 	var only sync.Once
 	s.on = func(r journal.Record) {
 		if r.Type == typ && r.Key == key {
@@ -183,7 +183,7 @@ func (s *stage) once(typ journal.Type, key string, act func()) {
 }
 
 // process is flip as a process of its own, for what only a process can suffer.
-func (s *stage) process(args ...string) *exec.Cmd {
+func (s *site) process(args ...string) *exec.Cmd {
 	s.Helper()
 	c := exec.CommandContext(s.Context(), flipProgram(s.TB), args...)
 	c.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
@@ -194,7 +194,7 @@ func (s *stage) process(args ...string) *exec.Cmd {
 }
 
 // run is the arguments of flip run for a plan of the repository; vars are "name=value".
-func (s *stage) run(plan string, vars ...string) []string {
+func (s *site) run(plan string, vars ...string) []string {
 	args := []string{"run", "--yes", filepath.Join("..", "plans", plan+".yaml")}
 	for _, v := range vars {
 		args = append(args, "--var", v)
@@ -203,7 +203,7 @@ func (s *stage) run(plan string, vars ...string) []string {
 }
 
 // impatient is run with a copy of the plan whose gates wait three seconds instead of two minutes.
-func (s *stage) impatient(args []string) []string {
+func (s *site) impatient(args []string) []string {
 	s.Helper()
 	text, err := os.ReadFile(args[2])
 	if err != nil {
@@ -219,7 +219,7 @@ func (s *stage) impatient(args []string) []string {
 }
 
 // release are the variables that the plans with an idle side share.
-func (s *stage) release(vars ...string) []string {
+func (s *site) release(vars ...string) []string {
 	return append([]string{"socket=" + s.Socket(), "deploy=" + s.Deploy, "hold=300ms", "drain=5s"}, vars...)
 }
 
@@ -227,7 +227,7 @@ func (s *stage) release(vars ...string) []string {
 type picture map[string]map[string]string
 
 // picture takes one of all nodes that run.
-func (s *stage) picture() picture {
+func (s *site) picture() picture {
 	s.Helper()
 	p := picture{}
 	for i, n := range s.Nodes {
@@ -249,7 +249,7 @@ func (s *stage) picture() picture {
 }
 
 // servers reads show servers state, whose header names the columns.
-func (s *stage) servers(p picture, node string, n *haproxytest.Server) {
+func (s *site) servers(p picture, node string, n *haproxytest.Server) {
 	s.Helper()
 	_, table, _ := strings.Cut(s.ask(n, "show servers state"), "\n# ")
 	r := csv.NewReader(strings.NewReader(table))
@@ -282,7 +282,7 @@ func (s *stage) servers(p picture, node string, n *haproxytest.Server) {
 	}
 }
 
-func (s *stage) ask(n *haproxytest.Server, line string) string {
+func (s *site) ask(n *haproxytest.Server, line string) string {
 	s.Helper()
 	reply, err := n.Command(line)
 	if err != nil {
@@ -307,7 +307,7 @@ func (p picture) with(words ...string) picture {
 }
 
 // shows wants HAProxy to be as in a picture.
-func (s *stage) shows(want picture, when string) {
+func (s *site) shows(want picture, when string) {
 	s.Helper()
 	if diff := cmp.Diff(want, s.picture()); diff != "" {
 		s.Errorf("%s (-want +got):\n%s", when, diff)

@@ -14,7 +14,7 @@ import (
 	"github.com/flip-cli/flip/pkg/state"
 )
 
-func twoNodes(s *stage, vars ...string) []string {
+func twoNodes(s *site, vars ...string) []string {
 	return s.run("two-nodes", append([]string{
 		"version=v2", "lb1=" + s.Nodes[0].Socket, "lb2=" + s.Nodes[1].Socket, "deploy=" + s.Deploy, "hold=300ms", "drain=5s",
 	}, vars...)...)

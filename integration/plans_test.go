@@ -16,28 +16,28 @@ type example struct {
 	plan   string
 	estate estate.Config
 	load   func(*traffic.Config)
-	vars   func(*stage) []string
-	after  func(*stage, picture) picture
+	vars   func(*site) []string
+	after  func(*site, picture) picture
 	// versions are what the servers run afterwards.
 	versions map[string]string
 }
 
-func release(vars ...string) func(*stage) []string {
-	return func(s *stage) []string { return s.release(append([]string{"version=v2"}, vars...)...) }
+func release(vars ...string) func(*site) []string {
+	return func(s *site) []string { return s.release(append([]string{"version=v2"}, vars...)...) }
 }
 
 var examples = []example{
 	{
 		plan: "quickstart", vars: release(),
-		after:    func(_ *stage, p picture) picture { return p.with(shifted("lb1")...) },
+		after:    func(_ *site, p picture) picture { return p.with(shifted("lb1")...) },
 		versions: map[string]string{"web1": "v1", "web2": "v1", "web3": "v2", "web4": "v2"},
 	},
 	{
 		plan:   "canary",
 		load:   func(c *traffic.Config) { c.Sticky = true },
 		estate: estate.Config{Backend: haproxytest.Backend{Cookie: true}},
-		vars:   func(s *stage) []string { return release("goodbye="+s.Polite, "quiet=500ms")(s) },
-		after: func(_ *stage, p picture) picture {
+		vars:   func(s *site) []string { return release("goodbye="+s.Polite, "quiet=500ms")(s) },
+		after: func(_ *site, p picture) picture {
 			return p.with(shifted("lb1")...).with("lb1/be_web/web1", "state", "maint", "lb1/be_web/web2", "state", "maint")
 		},
 		versions: map[string]string{"web1": "v1", "web2": "v1", "web3": "v2", "web4": "v2"},
@@ -52,10 +52,10 @@ var examples = []example{
 				{Name: "web3", Version: "v1", Weight: 10}, {Name: "web4", Version: "v1", Weight: 10},
 			},
 		},
-		vars: func(s *stage) []string {
+		vars: func(s *site) []string {
 			return []string{"socket=" + s.Socket(), "deploy=" + s.Deploy, "version=v2", "quiet=500ms", "drain=10s"}
 		},
-		after:    func(_ *stage, p picture) picture { return p },
+		after:    func(_ *site, p picture) picture { return p },
 		versions: map[string]string{"web1": "v2", "web2": "v2", "web3": "v2", "web4": "v2"},
 	},
 	{
@@ -68,10 +68,10 @@ var examples = []example{
 			},
 			HAProxy: haproxytest.Config{Map: &haproxytest.Map{Entries: []string{"shop.test be_blue", "other.test be_blue"}}},
 		},
-		vars: func(s *stage) []string {
+		vars: func(s *site) []string {
 			return []string{"host=shop.test", "socket=" + s.Socket(), "map=" + s.Nodes[0].MapFile, "watch=500ms", "drain=5s"}
 		},
-		after: func(_ *stage, p picture) picture { return p.with("lb1/map shop.test", "value", "be_green") },
+		after: func(_ *site, p picture) picture { return p.with("lb1/map shop.test", "value", "be_green") },
 	},
 	{
 		plan: "dynamic-servers",
@@ -80,10 +80,10 @@ var examples = []example{
 			// The backend keeps few idle connections, and not for long: HAProxy 2.6 deletes no server that has one.
 			Backend: haproxytest.Backend{Options: []string{"default-server pool-purge-delay 1s"}},
 		},
-		vars: func(s *stage) []string {
+		vars: func(s *site) []string {
 			return []string{"old=web1", "new=web2", "address=" + s.Addr("web9"), "socket=" + s.Socket(), "hold=300ms", "drain=5s"}
 		},
-		after: func(s *stage, p picture) picture {
+		after: func(s *site, p picture) picture {
 			next := p.with("lb1/be_web/web2", "address", s.Addr("web9"), "lb1/be_web/web2", "weight", "100",
 				"lb1/be_web/web2", "state", "ready", "lb1/be_web/web2", "health", "enabled")
 			delete(next, "lb1/be_web/web1")
@@ -92,10 +92,10 @@ var examples = []example{
 	},
 	{
 		plan: "two-nodes", estate: estate.Config{Nodes: 2},
-		vars: func(s *stage) []string {
+		vars: func(s *site) []string {
 			return []string{"version=v2", "lb1=unix://" + s.Nodes[0].Socket, "lb2=tcp://" + s.Nodes[1].TCPSocket, "deploy=" + s.Deploy, "hold=300ms", "drain=5s"}
 		},
-		after:    func(_ *stage, p picture) picture { return p.with(shifted("lb1")...).with(shifted("lb2")...) },
+		after:    func(_ *site, p picture) picture { return p.with(shifted("lb1")...).with(shifted("lb2")...) },
 		versions: map[string]string{"web1": "v1", "web2": "v1", "web3": "v2", "web4": "v2"},
 	},
 }

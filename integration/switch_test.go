@@ -66,7 +66,7 @@ func TestSwitchesLoseNothing(t *testing.T) {
 }
 
 // switchAndKill releases to the idle side and kills the other once it is drained, which must be by itself.
-func (s *stage) switchAndKill(n int) {
+func (s *site) switchAndKill(n int) {
 	s.Helper()
 	old, fresh := []string{"web1", "web2"}, []string{"web3", "web4"}
 	if n%2 == 0 {
@@ -91,7 +91,7 @@ func (s *stage) switchAndKill(n int) {
 }
 
 // drained is what flip recorded of a drain.
-func (s *stage) drained(key string) journal.Drained {
+func (s *site) drained(key string) journal.Drained {
 	s.Helper()
 	var out journal.Drained
 	for _, r := range s.records {

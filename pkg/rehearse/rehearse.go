@@ -48,7 +48,7 @@ type rehearsal struct {
 	// the tries from them without a fault.
 	milestones map[string]int
 	forward    map[int]int
-	invents []string
+	invents    []string
 }
 
 // Run rehearses a program that is open on its real targets. What makes it
