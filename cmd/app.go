@@ -38,6 +38,8 @@ type App struct {
 	Signals <-chan os.Signal
 	// TTY: people are at the other end of In and Err.
 	TTY bool
+	// Driving is called once this process begins to drive a run.
+	Driving func()
 	// OnRecord hears of every record when it is durable, before anybody sees
 	// it; nil for nothing. Tests end the process there.
 	OnRecord func(journal.Record)
@@ -57,13 +59,21 @@ type App struct {
 func Main() int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	app := &App{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.LookupEnv,
-		Drivers: all.Drivers(), Gates: gate.Kinds(), Signals: signals,
+		Drivers: all.Drivers(), Gates: gate.Kinds(), Signals: signals, Driving: outliveReaders,
 		TTY: term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("CI") != "true",
 	}
 	return app.Run(context.Background(), os.Args[1:])
 }
+
+// outliveReaders makes writing to a pipe that nobody reads an error instead of
+// the end of the process: `flip run | head` must not leave a run in doubt. It
+// catches the signal, because one that is ignored would be so in commands too.
+func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // Run executes one command line and returns the exit code.
 func (a *App) Run(ctx context.Context, args []string) int {

@@ -90,7 +90,7 @@ func (a *App) finished(ctx context.Context, store journal.Store, args []string) 
 			return view, nil
 		}
 	}
-	return nil, usage(fmt.Errorf("%w that has finished and changed anything (%s)", journal.ErrNoRun, store.Dir()), "flip list shows the runs; flip drift RUN compares an unfinished one")
+	return nil, usage(fmt.Errorf("%w: none has finished and changed anything (%s)", journal.ErrNoRun, store.Dir()), "flip list shows the runs; flip drift RUN compares an unfinished one")
 }
 
 func (a *App) writeDrift(w io.Writer, rep engine.DriftReport) error {

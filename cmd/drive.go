@@ -25,12 +25,14 @@ type driveFlags struct {
 	noRollback  bool
 	detach      time.Duration
 	lockWait    time.Duration
+	undoTimeout time.Duration
 }
 
 func (d *driveFlags) add(f *pflag.FlagSet) {
 	f.BoolVarP(&d.yes, "yes", "y", false, "do not ask")
 	f.StringVar(&d.onInterrupt, "on-interrupt", "pause", "pause or rollback after a stop")
 	f.StringVar(&d.onDrift, "on-drift", "skip", "on the way back, what somebody else changed: skip, stop or force")
+	f.DurationVar(&d.undoTimeout, "undo-timeout", 2*time.Minute, "on the way back, wait this long for members to be healthy and for nodes that do not answer")
 	f.DurationVar(&d.lockWait, "lock-wait", 0, "wait this long for another run's lock")
 }
 
@@ -42,6 +44,9 @@ func (d *driveFlags) addForward(f *pflag.FlagSet) {
 func (d *driveFlags) check() error {
 	if d.onInterrupt != "pause" && d.onInterrupt != "rollback" {
 		return usage(fmt.Errorf("--on-interrupt %s: not pause or rollback", d.onInterrupt), "")
+	}
+	if d.lockWait < 0 || d.detach < 0 {
+		return usage(errors.New("--lock-wait and --detach-on-wait are not negative"), "")
 	}
 	switch engine.OnDrift(d.onDrift) {
 	case engine.DriftSkip, engine.DriftStop, engine.DriftForce:
@@ -56,6 +61,9 @@ func (a *App) drive(ctx context.Context, d driveFlags, past []journal.Record, st
 	if err := d.check(); err != nil {
 		return err
 	}
+	if a.Driving != nil {
+		a.Driving()
+	}
 	show := &screen{app: a, past: past, steps: stepIDs(steps)}
 	runner, err := a.runner(show.record)
 	if err != nil {
@@ -65,7 +73,7 @@ func (a *App) drive(ctx context.Context, d driveFlags, past []journal.Record, st
 	defer stop()
 	o := engine.Options{
 		Soft: soft, Hard: hard, RollbackOnStop: d.onInterrupt == "rollback", NoRollback: d.noRollback,
-		OnDrift: engine.OnDrift(d.onDrift), Detach: d.detach, LockWait: d.lockWait, Started: show.open,
+		OnDrift: engine.OnDrift(d.onDrift), Detach: d.detach, LockWait: d.lockWait, UndoTimeout: d.undoTimeout, Started: show.open,
 	}
 	end, err := fn(runner, o)
 	show.close()
@@ -199,7 +207,7 @@ func (a *App) confirm(yes bool, question, want string, what string) error {
 		return usage(fmt.Errorf("%s needs a confirmation", what), "add --yes: %s --yes", commandLine(a.args...))
 	}
 	if !a.ask(question, want) {
-		return usage(errors.New("not confirmed; nothing was changed"), "")
+		return usage(errors.New("not confirmed: flip did nothing"), "")
 	}
 	return nil
 }

@@ -105,6 +105,8 @@ func exitCode(err error) int {
 		bad    *plan.Error
 		many   plan.Errors
 		pre    *engine.PreconditionError
+		newer  *journal.NewerError
+		damage *journal.CorruptError
 		locked *journal.LockedError
 	)
 	switch {
@@ -118,7 +120,7 @@ func exitCode(err error) int {
 		return ExitInterrupted
 	case errors.As(err, &bad), errors.As(err, &many), errors.Is(err, journal.ErrNoRun), errors.Is(err, engine.ErrNothingToDo):
 		return ExitUsage
-	case errors.As(err, &pre):
+	case errors.As(err, &pre), errors.As(err, &newer), errors.As(err, &damage):
 		return ExitPrecondition
 	case errors.As(err, &locked):
 		return ExitLocked

@@ -97,6 +97,8 @@ func (s *settings) read(v *viper.Viper, f *pflag.FlagSet, getenv func(string) (s
 			continue
 		case err != nil:
 			return usage(fmt.Errorf("settings: %w", err), "")
+		case (v.IsSet("flip") || v.IsSet("steps")) && len(files) == 1:
+			return usage(fmt.Errorf("settings: %s is a plan", file), "flip run %s", file)
 		case v.IsSet("flip") || v.IsSet("steps"):
 			v.Set("flip", nil)
 			*v = *viper.New()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -94,12 +95,14 @@ var badInputs = []badInput{
 	{name: "a color that is none", args: "status --color blue"},
 	{name: "an answer to drift that is none", args: "run p.yaml --on-drift=ignore"},
 	{name: "an answer to a stop that is none", args: "run p.yaml --on-interrupt=wait"},
+	{name: "a time that is negative", args: "run p.yaml --lock-wait=-1s"},
+	{name: "two answers to where a run stands", args: "stop --accept --rollback"},
 	{name: "a run that does not exist", args: "show 01ARZ3NDEKTSV4RRFFQ69G5FAV"},
 	{name: "a word that is no run", args: "resume yesterday"},
 	{name: "no run at all", args: "rollback"},
 	{name: "nothing to resume", args: "resume"},
 	{name: "nothing to stop", args: "stop"},
-	{name: "an approval without a step", args: "approve 01ARZ3NDEKTSV4RRFFQ69G5FAV"},
+	{name: "an approval of nothing", args: "approve"},
 	{name: "a target that the plan does not have", args: "get p.yaml wbe"},
 	{name: "a driver that does not exist", args: "drivers haprxy"},
 	{name: "a lock that nobody holds", args: "unlock haproxy://lb/be_web --yes"},
@@ -273,8 +276,12 @@ func (in badInput) said(t *testing.T) string {
 		t.Errorf("a lock stayed: %v %v", locks, err)
 	}
 	said := strings.NewReplacer(w.fake.Socket, "/run/haproxy/admin.sock", filepath.Dir(w.fake.Socket), "/run/haproxy", w.dir, "/home/me", owner(w.fake.Socket), "haproxy:haproxy").Replace(out.String())
+	said = driverList.ReplaceAllString(said, "drivers: haproxy, ...")
 	return fmt.Sprintf("$ flip %s\n%sexit %d\n", args, said, code)
 }
+
+// driverList grows with every driver.
+var driverList = regexp.MustCompile(`drivers: \w+(, [\w-]+)+`)
 
 // owner is user:group of a file, as flip tells it.
 func owner(path string) string {

@@ -72,6 +72,7 @@ func (o childOrder) apply(app *flip.App) {
 			select {} // the signal is on its way
 		case o.StopAt:
 			self(syscall.SIGSTOP)
+			time.Sleep(50 * time.Millisecond) // the signal is on its way
 		}
 	}
 	app.Files = func(f *journal.FileOptions) {

@@ -141,7 +141,7 @@ func (s *storm) round(t *testing.T, dir string, random *rand.Rand, i int, order 
 			if i%8 > 4 { // in the other rounds what resume sent may land during the rollback
 				fake.Late()
 			}
-			if diff := cmp.Diff(shifted, values(fake)); diff != "" && end.code == 0 && i%8 > 4 {
+			if diff := cmp.Diff(shakyEnd, values(fake)); diff != "" && end.code == 0 && i%8 > 4 {
 				s.note(killed, strings.Join(append(story, "resume: the end is wrong (-want +got):\n"+diff, h.flip("logs").out), "\n"))
 				return
 			}
@@ -165,8 +165,8 @@ func (s *storm) round(t *testing.T, dir string, random *rand.Rand, i int, order 
 	s.note(killed, diff)
 }
 
-// shifted is what shakyPlan is to reach.
-var shifted = []string{"web1 weight 0 admin 8", "web2 weight 0 admin 8", "web3 weight 100 admin 0", "web4 weight 100 admin 0"}
+// shakyEnd is what shakyPlan is to reach.
+var shakyEnd = []string{"web1 weight 0 admin 8", "web2 weight 0 admin 8", "web3 weight 100 admin 0", "web4 weight 100 admin 0"}
 
 // shaky loses the answers to half of the commands: some of these take effect at once, most late.
 func shaky(random *rand.Rand) (*haproxytest.Fake, error) {

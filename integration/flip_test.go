@@ -40,8 +40,8 @@ type site struct {
 	on      func(journal.Record)
 }
 
-// fourServers are blue (v1, live) and green (idle).
-func fourServers() []estate.Server {
+// blueAndGreen are blue (v1, live) and green (idle).
+func blueAndGreen() []estate.Server {
 	return []estate.Server{
 		{Name: "web1", Version: "v1", Weight: 100}, {Name: "web2", Version: "v1", Weight: 100},
 		{Name: "web3", Version: "v1"}, {Name: "web4", Version: "v1"},
@@ -57,7 +57,7 @@ func set(tb testing.TB, cfg estate.Config) *site {
 	}
 	tb.Cleanup(func() { os.RemoveAll(dir) })
 	if cfg.Servers == nil {
-		cfg.Servers = fourServers()
+		cfg.Servers = blueAndGreen()
 	}
 	cfg.HAProxy.CheckInterval = 100 * time.Millisecond
 	e, err := estate.Start(context.WithoutCancel(tb.Context()), dir, cfg)
@@ -124,18 +124,18 @@ func (s *site) until(what string, missing func() error) {
 	(&rig{TB: s.TB}).until(what, missing)
 }
 
-// said is what flip answered.
-type said struct {
+// answer is what flip said.
+type answer struct {
 	code     int
 	out, err string
 }
 
-func (s said) String() string {
+func (s answer) String() string {
 	return fmt.Sprintf("exit %d\n-- stdout\n%s\n-- stderr\n%s", s.code, s.out, s.err)
 }
 
 // flip runs flip in this process. s.on hears of every record when it is durable, before flip goes on.
-func (s *site) flip(args ...string) said {
+func (s *site) flip(args ...string) answer {
 	s.Helper()
 	var out, errw bytes.Buffer
 	app := &cmd.App{
@@ -147,11 +147,11 @@ func (s *site) flip(args ...string) said {
 		OnRecord: s.hear,
 	}
 	code := app.Run(s.Context(), args)
-	return said{code, out.String(), errw.String()}
+	return answer{code, out.String(), errw.String()}
 }
 
 // want is flip, and the test ends when the exit code is another one.
-func (s *site) want(code int, args ...string) said {
+func (s *site) want(code int, args ...string) answer {
 	s.Helper()
 	got := s.flip(args...)
 	if got.code != code {

@@ -29,7 +29,7 @@ func release(vars ...string) func(*site) []string {
 var examples = []example{
 	{
 		plan: "quickstart", vars: release(),
-		after:    func(_ *site, p picture) picture { return p.with(shifted("lb1")...) },
+		after:    func(_ *site, p picture) picture { return p.with(greenCarries("lb1")...) },
 		versions: map[string]string{"web1": "v1", "web2": "v1", "web3": "v2", "web4": "v2"},
 	},
 	{
@@ -38,7 +38,7 @@ var examples = []example{
 		estate: estate.Config{Backend: haproxytest.Backend{Cookie: true}},
 		vars:   func(s *site) []string { return release("goodbye="+s.Polite, "quiet=500ms")(s) },
 		after: func(_ *site, p picture) picture {
-			return p.with(shifted("lb1")...).with("lb1/be_web/web1", "state", "maint", "lb1/be_web/web2", "state", "maint")
+			return p.with(greenCarries("lb1")...).with("lb1/be_web/web1", "state", "maint", "lb1/be_web/web2", "state", "maint")
 		},
 		versions: map[string]string{"web1": "v1", "web2": "v1", "web3": "v2", "web4": "v2"},
 	},
@@ -95,13 +95,13 @@ var examples = []example{
 		vars: func(s *site) []string {
 			return []string{"version=v2", "lb1=unix://" + s.Nodes[0].Socket, "lb2=tcp://" + s.Nodes[1].TCPSocket, "deploy=" + s.Deploy, "hold=300ms", "drain=5s"}
 		},
-		after:    func(_ *site, p picture) picture { return p.with(shifted("lb1")...).with(shifted("lb2")...) },
+		after:    func(_ *site, p picture) picture { return p.with(greenCarries("lb1")...).with(greenCarries("lb2")...) },
 		versions: map[string]string{"web1": "v1", "web2": "v1", "web3": "v2", "web4": "v2"},
 	},
 }
 
-// shifted is what a node shows once green carries everything.
-func shifted(node string) []string {
+// greenCarries is what a node shows once green carries everything.
+func greenCarries(node string) []string {
 	var words []string
 	for server, weight := range map[string]string{"web1": "0", "web2": "0", "web3": "100", "web4": "100"} {
 		words = append(words, node+"/be_web/"+server, "weight", weight)

@@ -13,7 +13,7 @@ import (
 )
 
 // saysAll wants every text in what flip said.
-func saysAll(tb testing.TB, got said, texts ...string) {
+func saysAll(tb testing.TB, got answer, texts ...string) {
 	tb.Helper()
 	for _, text := range texts {
 		if !strings.Contains(got.out+got.err, text) {
@@ -24,7 +24,7 @@ func saysAll(tb testing.TB, got said, texts ...string) {
 
 // spare is the four servers and one that no group names.
 func spare() estate.Config {
-	return estate.Config{Servers: append(fourServers(), estate.Server{Name: "web5", Version: "v1", Weight: 10})}
+	return estate.Config{Servers: append(blueAndGreen(), estate.Server{Name: "web5", Version: "v1", Weight: 10})}
 }
 
 func TestABadReleaseGoesBackAndLeavesOthersWorkAlone(t *testing.T) {
@@ -127,7 +127,7 @@ func TestAKilledFlipIsInDoubtUntilSomebodyGoesBackOrOn(t *testing.T) {
 		version    string
 	}{
 		{"and back", "rollback", func(p picture) picture { return p }, "v1"},
-		{"and on", "resume", func(p picture) picture { return p.with(shifted("lb1")...) }, "v2"},
+		{"and on", "resume", func(p picture) picture { return p.with(greenCarries("lb1")...) }, "v2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := set(t, estate.Config{})

@@ -30,7 +30,8 @@ import (
 //	flip N ARG...           runs flip, which has to exit with N
 //	start NAME FLIP-ARG...  runs flip beside the story
 //	ends NAME N             waits for it, which has to exit with N
-//	signal NAME SIGNAL      INT, TERM or KILL
+//	signal NAME SIGNAL      INT, TERM, HUP or KILL
+//	hears NAME RE           waits until it has printed RE
 //	until RE FLIP-ARG...    runs flip until it prints RE
 //	outside FILE OBJECT ATTRIBUTE VALUE   somebody else changes a mem target
 //	tells FILE              compares what was printed, with ids and times made the same
@@ -54,7 +55,7 @@ func TestStories(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"flip": cmdFlip, "start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "until": cmdUntil,
+			"flip": cmdFlip, "start": cmdStart, "ends": cmdEnds, "signal": cmdSignal, "until": cmdUntil, "hears": cmdHears,
 			"outside": cmdOutside, "tells": cmdTells, "remember": cmdRemember,
 		},
 	})
@@ -182,20 +183,29 @@ func cmdEnds(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}
+	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": os.Kill}
 	ts.Check(storyOf(ts).named(ts, args[0]).cmd.Process.Signal(signals[args[1]]))
 }
 
 func cmdUntil(ts *testscript.TestScript, _ bool, args []string) {
 	s := storyOf(ts)
-	re := regexp.MustCompile("(?m)" + args[0])
+	await(ts, args[0], func() string {
+		s.run(ts, args[1:])
+		return s.said
+	})
+}
+
+func cmdHears(ts *testscript.TestScript, _ bool, args []string) {
+	await(ts, args[1], storyOf(ts).named(ts, args[0]).out.String)
+}
+
+// await asks until the answer matches, at most a minute.
+func await(ts *testscript.TestScript, expr string, ask func() string) {
+	re := regexp.MustCompile("(?m)" + expr)
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		if s.run(ts, args[1:]); re.MatchString(s.said) {
-			return
-		}
+	for !re.MatchString(ask()) {
 		select {
 		case <-tick.C:
 		case <-deadline:
@@ -235,6 +245,7 @@ var different = []struct {
 	re *regexp.Regexp
 	as string
 }{
+	{regexp.MustCompile(`\b(just now|\d+s ago)`), "AGO"},
 	{regexp.MustCompile(`\b[0-9A-HJKMNP-TV-Z]{26}\b`), "RUN"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)`), "TIME"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d UTC`), "DAY"},
@@ -246,7 +257,6 @@ var different = []struct {
 	{regexp.MustCompile(`\bwaits \d+ms\b`), "waits DUR"},
 	{regexp.MustCompile(`@[\w.-]+`), "@HOST"},
 	{regexp.MustCompile(`\bon \S+ \(pid \d+`), "on HOST (pid PID"},
-	{regexp.MustCompile(`\b(just now|\d+s ago)`), "AGO"},
 	{regexp.MustCompile(`(\S)  +`), "$1  "},
 	{regexp.MustCompile(` +\n`), "\n"},
 }

@@ -121,6 +121,26 @@ type Locator interface {
 	Locate(kind, name string) (map[string]state.Object, error)
 }
 
+// Comparer is a driver whose Apply reads the target and compares all changes
+// right before it writes the first of them, so that its caller need not.
+type Comparer interface {
+	ComparesFirst()
+}
+
+// Matcher lets a plan name members by more than their names: an address range,
+// a label.
+type Matcher interface {
+	// Match returns what pattern means, nil when it is a name or a pattern of
+	// names. The objects that it is asked about have no attributes. It looks at
+	// nothing else, so that a pattern means the same whenever it is asked.
+	Match(pattern string) (func(state.Object) bool, error)
+}
+
+// Expecter says how long Settle takes when nothing is in the way, for previews.
+type Expecter interface {
+	Expect(changes []state.Change) time.Duration
+}
+
 // Permitter says whether flip may change the target at all: nil, or why not. It
 // changes nothing.
 type Permitter interface {

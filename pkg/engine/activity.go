@@ -37,19 +37,22 @@ type Executor struct {
 	// later.
 	Uncertain func()
 	// holds keep what a system may forget; nil keeps nothing.
-	holds *holds
+	holds  *holds
+	recent recent
 }
 
 // Do performs one activity. in is the activity's own input type.
 func (x *Executor) Do(ctx context.Context, key, activity string, in any) (any, error) {
+	if activity == "observe" {
+		return x.observe(ctx, in.(journal.Observe))
+	}
+	known := x.recent.disturb()
+	defer x.recent.settle()
 	switch in := in.(type) {
 	case journal.Observe:
-		if activity == "kill" {
-			return nil, x.kill(ctx, in)
-		}
-		return x.observe(ctx, in)
+		return nil, x.kill(ctx, in)
 	case journal.Apply:
-		return x.apply(ctx, key, in)
+		return x.apply(ctx, key, in, known[in.Target])
 	case journal.Restore:
 		return x.restore(ctx, key, in)
 	case journal.Drain:
@@ -82,10 +85,17 @@ func (x *Executor) observe(ctx context.Context, in journal.Observe) (journal.Obs
 	if err != nil {
 		return journal.Observed{}, err
 	}
-	s, err := d.Read(ctx)
-	if err != nil {
-		return journal.Observed{}, x.path("read", in.Target, err)
+	l, turn := x.recent.get(in.Target)
+	if !l.recent(x.clock().Now()) {
+		l.at = x.clock().Now()
+		if l.state, err = d.Read(ctx); err != nil {
+			return journal.Observed{}, x.path("read", in.Target, err)
+		}
+		if compares(d) {
+			x.recent.put(in.Target, l, turn)
+		}
 	}
+	s := l.state
 	if err := x.sameLife(in.Target, s); err != nil {
 		return journal.Observed{}, err
 	}
@@ -162,15 +172,15 @@ func (x *Executor) pending(changes []state.Change, s state.State) (todo []state.
 	return todo, drift
 }
 
-func (x *Executor) apply(ctx context.Context, key string, in journal.Apply) (journal.Applied, error) {
+func (x *Executor) apply(ctx context.Context, key string, in journal.Apply, known look) (journal.Applied, error) {
 	ctx, cancel := x.withDeadline(ctx, in.Deadline)
 	defer cancel()
-	return x.write(ctx, key, in.Target, in.Changes, in.Phase == "raise", true)
+	return x.write(ctx, key, in.Target, in.Changes, in.Phase == "raise", true, known)
 }
 
 // write makes changes true: read, compare, guard, apply, read back, settle. An
 // unknown outcome is decided by reading, never by repeating blindly.
-func (x *Executor) write(ctx context.Context, key, target string, changes []state.Change, raising, strict bool) (journal.Applied, error) {
+func (x *Executor) write(ctx context.Context, key, target string, changes []state.Change, raising, strict bool, known look) (journal.Applied, error) {
 	d, err := x.target(target)
 	if err != nil {
 		return journal.Applied{}, err
@@ -180,7 +190,11 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 	var began []string
 	const tries = 4
 	for try := 1; ; try++ {
-		s, err := d.Read(ctx)
+		s, seen := x.enough(target, known, changes)
+		known = look{} // once
+		if !seen {
+			s, err = d.Read(ctx)
+		}
 		if err != nil && (strict || !isPartial(err)) {
 			return journal.Applied{}, x.path("read", target, err)
 		}
@@ -223,6 +237,9 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 		if err == nil {
 			break
 		}
+		if seen && isDrift(err) {
+			continue // read, to tell all that somebody else changed
+		}
 		if try >= tries || ctx.Err() != nil || errors.Is(err, driver.ErrPermanent) || isDrift(err) {
 			return journal.Applied{}, x.path("apply", target, err)
 		}
@@ -249,9 +266,6 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 // have one any more. Without that it could land behind the next change and
 // undo it unseen.
 func (x *Executor) landed(ctx context.Context, key string, d driver.Driver, changes []state.Change, lost error) error {
-	if x.Uncertain != nil {
-		x.Uncertain()
-	}
 	until := x.clock().Now().Add(maxInFlight(d))
 	x.Look(key, journal.LookData{Text: "it may still take effect, looking: " + lost.Error(), Until: until})
 	for wait := readBackFirst; ; wait = min(2*wait, readBackMax) {
@@ -261,6 +275,9 @@ func (x *Executor) landed(ctx context.Context, key string, d driver.Driver, chan
 		}
 		left := until.Sub(x.clock().Now())
 		if left <= 0 || x.pause(ctx, min(wait, left)) != nil {
+			if x.Uncertain != nil {
+				x.Uncertain()
+			}
 			return lost
 		}
 	}

@@ -205,6 +205,25 @@ func (x *Executor) gateEnv() gate.Env {
 	return env
 }
 
+// lookLimit bounds the look at which of a plan's new members exist by now.
+const lookLimit = 10 * time.Second
+
+// existing leaves out members that the plan creates and has not created yet. A
+// gate that names them itself wants them to exist.
+func (p *Program) existing(target string, ids []string) []string {
+	isNew := func(id string) bool { return p.Pins.Targets[target].Objects[id].New }
+	if !slices.ContainsFunc(ids, isNew) {
+		return ids
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookLimit)
+	defer cancel()
+	s, err := p.Targets[target].Read(ctx)
+	if err != nil {
+		return ids // the gate's own look says what is wrong
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { _, ok := s.Objects[id]; return isNew(id) && !ok })
+}
+
 // gateTarget finds what a gate looks at; live and idle are member names too.
 func (p *Program) gateTarget(name string, members []string) (gate.Target, error) {
 	d, ok := p.Targets[name]
@@ -219,7 +238,7 @@ func (p *Program) gateTarget(name string, members []string) (gate.Target, error)
 		}
 	}
 	if len(members) == 0 {
-		add(p.memberIDs(name)...)
+		add(p.existing(name, p.memberIDs(name))...)
 		return t, nil
 	}
 	s := state.State{Objects: map[string]state.Object{}}

@@ -152,8 +152,11 @@ func (x *Executor) healthy(ctx context.Context, key string, d driver.Driver, tar
 				bad = append(bad, fmt.Sprintf("%s is %s", x.Program.name(target, id), health[id].Detail))
 			}
 		}
-		if err != nil {
+		if err != nil && (said == "" || ctx.Err() == nil) { // a look that the deadline cut off says nothing
 			bad = append(bad, "could not look: "+err.Error())
+		}
+		if err != nil && len(bad) == 0 {
+			bad = append(bad, said)
 		}
 		if len(bad) == 0 {
 			return nil

@@ -145,7 +145,7 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 	if len(todo) == 0 {
 		return out, nil
 	}
-	applied, err := x.write(ctx, key, in.Target, todo, phase == "raise", false)
+	applied, err := x.write(ctx, key, in.Target, todo, phase == "raise", false, look{})
 	out.Changes, out.Nodes = todo, applied.Nodes
 	return out, err
 }

@@ -241,6 +241,20 @@ func (g Group) same(m Member, n int) int {
 // name that does not exist is fine when the plan creates it.
 func (b *Bound) match(target, pattern string, index map[string][]string) ([]string, error) {
 	var names []string
+	if fits, err := b.matcher(target, pattern); err != nil {
+		return nil, err
+	} else if fits != nil {
+		for name, ids := range index {
+			if slices.ContainsFunc(ids, func(id string) bool { return fits(b.pinned(target, id)) }) {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		if len(names) == 0 {
+			return nil, hint.Wrap(fmt.Errorf("no member of target %s matches %q", target, pattern), "members of %s: %s", target, some(index))
+		}
+		return names, nil
+	}
 	if strings.ContainsAny(pattern, "*?[") {
 		for name := range index {
 			if ok, err := path.Match(pattern, name); err != nil {
@@ -269,6 +283,45 @@ func (b *Bound) match(target, pattern string, index map[string][]string) ([]stri
 	return nil, hint.Wrap(fmt.Errorf("target %s has no member %q%s", target, pattern, didYouMean(pattern, known)), "members of %s: %s", target, some(index))
 }
 
+// matcher is the driver's own reading of a pattern, nil when it is a name or a
+// pattern of names.
+func (p *Program) matcher(target, pattern string) (func(state.Object) bool, error) {
+	m, ok := driver.As[driver.Matcher](p.Targets[target])
+	if !ok {
+		return nil, nil //nolint:nilnil // every pattern is one of names
+	}
+	fits, err := m.Match(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("members of target %s: %w", target, err)
+	}
+	return fits, nil
+}
+
+// pinned is an object as it was when the run began, without its attributes.
+func (p *Program) pinned(target, id string) state.Object {
+	o := p.Pins.Targets[target].Objects[id]
+	return state.Object{Kind: o.Kind, Name: o.Name, Node: o.Node, Info: o.Info}
+}
+
+// named returns what decides whether an object is one of those that a step
+// names. A member is on every node, so one of its objects speaks for all.
+func (p *Program) named(target string, patterns []string) (func(state.Object) bool, error) {
+	var fits []func(state.Object) bool
+	for _, pattern := range patterns {
+		own, err := p.matcher(target, pattern)
+		if err != nil {
+			return nil, err
+		}
+		if own == nil {
+			own = func(o state.Object) bool { ok, _ := path.Match(pattern, o.Name); return ok || pattern == o.Name }
+		}
+		fits = append(fits, own)
+	}
+	return func(o state.Object) bool {
+		return slices.ContainsFunc(fits, func(fit func(state.Object) bool) bool { return fit(o) })
+	}, nil
+}
+
 func some(index map[string][]string) string {
 	var names []string
 	for n := range index {
@@ -288,7 +341,7 @@ func some(index map[string][]string) string {
 // on it, or on a group that names it.
 func (b *Bound) creates(steps []plan.Step, target, name string) bool {
 	for _, s := range steps {
-		if s.Set != nil && slices.ContainsFunc(s.Set.Attrs, func(a plan.Attr) bool { return a.Name == "present" && a.Value == true }) {
+		if s.Set != nil && slices.ContainsFunc(s.Set.Attrs, func(a plan.Attr) bool { return existence(a.Name) && a.Value == true }) {
 			if s.Set.Target == target && slices.Contains(s.Set.Members, name) {
 				return true
 			}
@@ -309,6 +362,9 @@ func (b *Bound) creates(steps []plan.Step, target, name string) bool {
 	return false
 }
 
+// existence reports whether an object comes and goes with the attribute.
+func existence(attr string) bool { return attr == "present" || attr == "registered" }
+
 // locate pins the objects of something that need not exist yet.
 func (b *Bound) locate(target, kind, name string, index map[string][]string) error {
 	l, ok := driver.As[driver.Locator](b.Targets[target])
@@ -325,7 +381,7 @@ func (b *Bound) locate(target, kind, name string, index map[string][]string) err
 	}
 	for id, o := range objects {
 		if _, known := b.Pins.Targets[target].Objects[id]; !known {
-			b.Pins.Targets[target].Objects[id] = PinnedObject{Kind: o.Kind, Name: o.Name, Node: o.Node, Info: o.Info}
+			b.Pins.Targets[target].Objects[id] = PinnedObject{Kind: o.Kind, Name: o.Name, Node: o.Node, Info: o.Info, New: true}
 		}
 		if index != nil {
 			index[name] = append(index[name], id)
@@ -415,10 +471,18 @@ func (p *Program) inTarget(sel plan.Selection) ([]selected, error) {
 	if !ok {
 		return nil, fail(classInvalid, "target %s has no members", sel.Target)
 	}
+	meant, err := p.named(sel.Target, sel.Members)
+	if err != nil {
+		return nil, fail(classInvalid, "%v", err)
+	}
+	names := map[string]bool{}
+	for _, id := range p.memberIDs(sel.Target) {
+		o := p.pinned(sel.Target, id)
+		names[o.Name] = names[o.Name] || len(sel.Members) == 0 || meant(o)
+	}
 	out := selected{target: sel.Target, kind: k.Name}
 	for _, id := range p.memberIDs(sel.Target) {
-		name := s.Objects[id].Name
-		if len(sel.Members) == 0 || slices.ContainsFunc(sel.Members, func(pat string) bool { ok, _ := path.Match(pat, name); return ok || pat == name }) {
+		if names[s.Objects[id].Name] {
 			out.ids = append(out.ids, id)
 		}
 	}

@@ -41,6 +41,8 @@ type lab struct {
 	wrap map[string]func(driver.Driver) driver.Driver
 	// store stands around the store of the next process.
 	store func(engine.Store) engine.Store
+	// sim is what the next process is made to do.
+	sim engine.Sim
 	// onRecord hears of every record that is durable, and of every look.
 	onRecord func(journal.Record)
 	// gates decide the nth look of a scripted gate, from 1.
@@ -57,7 +59,7 @@ type lab struct {
 func newLab(t testing.TB, text string) *lab {
 	t.Helper()
 	return &lab{
-		t: t, dir: t.TempDir(), text: text, log: slog.New(slog.DiscardHandler), mems: map[string]*mem.Target{}, env: map[string]string{}, clean: &secret.Redactor{},
+		t: t, dir: quickDir(t), text: text, log: slog.New(slog.DiscardHandler), mems: map[string]*mem.Target{}, env: map[string]string{}, clean: &secret.Redactor{},
 		wrap: map[string]func(driver.Driver) driver.Driver{}, gates: map[string]func(int) (gate.Result, error){},
 		opened: map[string]driver.Driver{}, looks: map[string]int{},
 	}
@@ -164,7 +166,7 @@ func (l *lab) runner() *engine.Runner {
 	l.process++
 	self.PID, self.Start = 1, fmt.Sprintf("test %d", l.process)
 	locks := journal.NewLocks(l.dir, journal.LocksOptions{Ended: store.Ended, Log: l.log, Self: self})
-	r := &engine.Runner{World: l.world(), Store: store, Locks: locks, Version: "test", Who: "tester"}
+	r := &engine.Runner{World: l.world(), Store: store, Locks: locks, Version: "test", Who: "tester", Sim: l.sim}
 	if l.store != nil {
 		r.Store = l.store(store)
 	}
@@ -359,3 +361,25 @@ func contextWithCancel(t testing.TB) (context.Context, context.CancelFunc) {
 }
 
 func (l *lab) runDir() string { return filepath.Join(l.dir, "runs", l.id) }
+
+func asError[T error](err error, to *T) bool { return errors.As(err, to) }
+
+type ctx = context.Context
+
+func writeFile(path string) error { return os.WriteFile(path, nil, 0o600) }
+
+// quickDir is in memory where the system has a place for that: thousands of
+// runs would wait for the disk else.
+func quickDir(t testing.TB) string {
+	t.Helper()
+	const shared = "/dev/shm"
+	if info, err := os.Stat(shared); err != nil || !info.IsDir() {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(shared, "flip-test-*")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
+}

@@ -45,12 +45,11 @@ type PinnedTarget struct {
 
 // PinnedObject is one object without its values.
 type PinnedObject struct {
-	Kind string `json:"kind"`
-	Name string `json:"name"`
-	Node string `json:"node,omitempty"`
-	// Info is what groups are resolved with; their members keep what is needed
-	// of it.
-	Info map[string]string `json:"-"`
+	Kind string            `json:"kind"`
+	Name string            `json:"name"`
+	Node string            `json:"node,omitempty"`
+	Info map[string]string `json:"info,omitempty"`
+	New  bool              `json:"new,omitempty"` // it did not exist when the run began
 }
 
 // Group is a group's members, one entry for each thing that serves, however

@@ -46,6 +46,7 @@ type Options struct {
 	NoRollback     bool
 	OnDrift        OnDrift
 	Detach         time.Duration // leave waits that are longer than this
+	UndoTimeout    time.Duration // of one restore on the way back; 0: 2 minutes
 	LockWait       time.Duration
 	Live           string
 	// AcceptPlanChange lets a resumed run follow the plan as it was edited
@@ -85,6 +86,7 @@ type session struct {
 	unclean   bool
 	holds     *holds
 	plan      string // file that the run follows, when it was changed
+	saw       func(map[string]state.State, time.Time)
 }
 
 // Start begins a run of the program. The locks are taken first, then the live
@@ -95,6 +97,7 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 	if err != nil {
 		return journal.End{}, err
 	}
+	read := r.clock().Now()
 	bound, err := Bind(ctx, prog, r.World, o.Live)
 	if err == nil {
 		err = admit(ctx, bound)
@@ -108,6 +111,7 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 	}
 	s := r.session(prog, log, held, o, journal.Status{})
 	defer s.close()
+	s.saw(bound.States, read)
 	if o.Started != nil {
 		o.Started(id, log.Dir())
 	}
@@ -260,7 +264,7 @@ func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, 
 		sh.steps[step.Key] = stepMark{step.Status, step.Began}
 	}
 	s.holds = &holds{ctx: o.Hard, p: prog, targets: map[string]*kept{}, look: exec.Look, lost: sh.lose}
-	exec.holds = s.holds
+	exec.holds, s.saw = s.holds, exec.saw
 	sh.lost, sh.cancelLost = context.WithCancelCause(context.Background())
 	exec.Uncertain = func() {
 		sh.mu.Lock()
@@ -448,7 +452,7 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 	s.ctx.soft, s.ctx.lost = context.Background(), context.Background()
 	report := Undo(s.ctx, s.prog, st.Effects, UndoOptions{
 		Attempt: rb.Attempt, OnDrift: OnDrift(rb.OnDrift), Sweep: rb.Unclean && !s.r.Sim.NoSweep, Quiet: longestCall(s.prog),
-		Done: undone(s.log.Records(), rb.Attempt),
+		Timeout: s.o.UndoTimeout, Done: undone(s.log.Records(), rb.Attempt),
 	})
 	if fatal(report.Err) {
 		return journal.End{}, report.Err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
@@ -31,7 +32,9 @@ type UndoOptions struct {
 	// death a write of the dead process may still land (three-way comparison
 	// then finds it among the run's own values).
 	Quiet time.Duration
-	Sweep bool
+	// Timeout bounds one restore; 2 minutes by default.
+	Timeout time.Duration
+	Sweep   bool
 	// Done are the restores and commands that an earlier attempt finished.
 	Done Undone
 }
@@ -123,6 +126,8 @@ type undo struct {
 	// early is drift that raising saw and lowering has not judged yet.
 	early  map[state.Key]journal.Drift
 	unread bool
+	// back is what the segments so far have put back.
+	back map[state.Key]state.Value
 	// idled are the members that this way back took the traffic from, by
 	// target, and that were not drained since.
 	idled map[string][]string
@@ -161,10 +166,16 @@ func firstBefore(effects []journal.Effect) map[state.Key]state.Value {
 var errDriftStop = errors.New("stopped at the first value that somebody else changed")
 
 func (u *undo) all(segs []segment, first map[state.Key]state.Value) error {
+	u.back = map[state.Key]state.Value{}
 	for i, s := range segs {
-		if err := u.segment(i, s); err != nil {
+		err := u.segment(i, strconv.Itoa(i), s)
+		if err != nil && u.o.Sweep && s.command == nil && !stopped(err) {
+			err = u.onceMore(i, s, err)
+		}
+		if err != nil {
 			return err
 		}
+		maps.Copy(u.back, s.before)
 		if u.o.OnDrift == DriftStop && len(u.drift) > 0 {
 			return errDriftStop
 		}
@@ -172,10 +183,8 @@ func (u *undo) all(segs []segment, first map[state.Key]state.Value) error {
 	if !u.o.Sweep && !u.unread {
 		return nil
 	}
-	if u.o.Sweep && u.o.Quiet > 0 {
-		if err := u.c.Sleep(u.path+"/quiet", u.o.Quiet); err != nil {
-			return err
-		}
+	if err := u.settle(); err != nil {
+		return err
 	}
 	// The last look at everything decides: what it cannot read or explain is
 	// what remains.
@@ -183,8 +192,29 @@ func (u *undo) all(segs []segment, first map[state.Key]state.Value) error {
 	return u.pass("/sweep", -1, "sweep", first)
 }
 
-func (u *undo) segment(i int, s segment) error {
-	name := "/" + strconv.Itoa(i)
+// settle waits until no write of a dead process can land any more.
+func (u *undo) settle() error {
+	if !u.o.Sweep || u.o.Quiet == 0 {
+		return nil
+	}
+	return u.c.Sleep(u.path+"/quiet", u.o.Quiet)
+}
+
+// onceMore tries a segment again that failed after an unclean death: what is in
+// its way may be a late write behind the way back, such as one that took the
+// old side out again, so that a guard keeps the new one in.
+func (u *undo) onceMore(i int, s segment, failed error) error {
+	if err := u.settle(); err != nil {
+		return err
+	}
+	if err := u.pass("/again-"+strconv.Itoa(i), -1, "sweep", u.back); err != nil {
+		return errors.Join(failed, err)
+	}
+	return u.segment(i, strconv.Itoa(i)+"#2", s)
+}
+
+func (u *undo) segment(i int, name string, s segment) error {
+	name = "/" + name
 	if s.command != nil {
 		if u.o.Done.Commands[i] {
 			return nil
@@ -196,6 +226,9 @@ func (u *undo) segment(i int, s segment) error {
 				return err
 			}
 			cmd.Deadline = until.Until
+		}
+		if err := u.outOfTraffic(name); err != nil {
+			return fmt.Errorf("undo of step %q was not run: %w", cmd.Env["FLIP_STEP"], err)
 		}
 		if err := u.quiet(name); err != nil {
 			return err
@@ -218,8 +251,8 @@ func (u *undo) segment(i int, s segment) error {
 	return u.pass(name, i, "lower", before)
 }
 
-// undoTimeout bounds one restore: raising waits for members to be healthy, a
-// sweep waits for nodes that do not answer.
+// undoTimeout bounds one restore where UndoOptions are silent: raising waits
+// for members to be healthy, a sweep waits for nodes that do not answer.
 const undoTimeout = 2 * time.Minute
 
 // pass restores values on every target; an error stops the way back, because
@@ -232,7 +265,7 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 	for _, target := range slices.Sorted(maps.Keys(items)) {
 		key := u.path + name + "." + target + "." + phase
 		var until journal.Until
-		if err := u.c.Do(key+".deadline", "clock", clockIn{undoTimeout.String()}, &until); err != nil {
+		if err := u.c.Do(key+".deadline", "clock", clockIn{orElse(u.o.Timeout, undoTimeout).String()}, &until); err != nil {
 			return err
 		}
 		in := journal.Restore{
@@ -260,6 +293,60 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 	return nil
 }
 
+// outOfTraffic refuses to run a command's undo while a member that should be
+// out of traffic by now is not, or cannot be looked at: an undo usually stops
+// or replaces what serves there.
+func (u *undo) outOfTraffic(name string) error {
+	busy, unread := u.stillServing()
+	if unread {
+		if err := u.pass("/look"+name, -1, "sweep", u.back); err != nil {
+			return err
+		}
+		busy, _ = u.stillServing()
+	}
+	if len(busy) > 0 {
+		return fmt.Errorf("%s may still take traffic", strings.Join(busy, ", "))
+	}
+	return nil
+}
+
+// stillServing names the members that somebody else's value, or a node that
+// does not answer, may keep in traffic.
+func (u *undo) stillServing() (busy []string, unread bool) {
+	for _, k := range slices.SortedFunc(maps.Keys(u.drift), state.Key.Compare) {
+		d := u.drift[k]
+		takes := func(v state.Value) bool {
+			if !v.Present() {
+				return false
+			}
+			// Of the other attributes nothing is known: they may all allow it.
+			attrs := map[string]state.Value{"weight": state.Int(1), "enabled": state.Bool(true)}
+			attrs[k.Attribute] = v
+			return u.p.capacity(k.Target, k.Object, attrs) > 0
+		}
+		if !u.p.kindOf(k.Target, k.Object).Member || takes(d.Before) || !capacityDependsOn(k.Attribute) {
+			continue
+		}
+		switch {
+		case d.Unreadable != "":
+			unread = true
+			busy = append(busy, u.p.name(k.Target, k.Object)+" (it cannot be read)")
+		case takes(d.Now):
+			busy = append(busy, fmt.Sprintf("%s (%s is %s)", u.p.name(k.Target, k.Object), k.Attribute, d.Now))
+		}
+	}
+	return busy, unread
+}
+
+// capacityDependsOn reports whether an attribute decides about traffic.
+func capacityDependsOn(attribute string) bool {
+	switch attribute {
+	case "weight", "state", "enabled", "present":
+		return true
+	}
+	return false
+}
+
 // idle remembers which members a restore took out of traffic.
 func (u *undo) idle(changes []state.Change) {
 	after := map[state.Key]map[string]state.Value{}
@@ -271,7 +358,7 @@ func (u *undo) idle(changes []state.Change) {
 		after[k][c.Attribute] = c.To
 	}
 	for k, attrs := range after {
-		if !attrs["weight"].Present() && !attrs["state"].Present() && !attrs["enabled"].Present() {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(attrs)), capacityDependsOn) {
 			continue
 		}
 		if kind := u.p.kindOf(k.Target, k.Object); kind.Member && u.p.capacity(k.Target, k.Object, attrs) == 0 {

@@ -216,7 +216,10 @@ func (f frame) set(s plan.Step) (string, error) {
 // false" takes every attribute away, so that its undo can bring them back.
 func changesOf(target, id string, old, want map[string]state.Value) []state.Change {
 	var changes []state.Change
-	if p, ok := want["present"]; ok && !p.Bool() {
+	for attr, to := range want {
+		if !existence(attr) || to.Bool() {
+			continue
+		}
 		for attr, v := range old {
 			changes = append(changes, state.Change{Target: target, Object: id, Attribute: attr, From: v})
 		}

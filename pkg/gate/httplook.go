@@ -65,6 +65,11 @@ func (g *httpGate) request(ctx context.Context) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+	if password, ok := u.User.Password(); ok && secret.IsRef(string(g.URL)) {
+		// This is what goes over the line, and what a server may show.
+		g.env.Secrets.Redactor.Add(password)
+		g.env.Secrets.Redactor.Add(u.User.Username() + ":" + password)
+	}
 	body, err := g.env.reveal(ctx, g.Body)
 	if err != nil {
 		return nil, fmt.Errorf("body: %w", err)

@@ -135,7 +135,8 @@ func (h *Held) owned() error {
 			h.lost = fmt.Errorf("%w: %s on %s (pid %d) drives this run since %s", ErrFenced, i.Who, i.Host, i.PID, i.Since.Format(time.RFC3339))
 		}
 		if h.lost != nil {
-			return hint.Wrap(h.lost, "nothing was touched after that; see flip status")
+			h.lost = hint.Wrap(h.lost, "nothing was touched after that; see flip status")
+			return h.lost
 		}
 	}
 	return nil

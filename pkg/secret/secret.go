@@ -7,14 +7,17 @@ package secret
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -106,14 +109,24 @@ type Redactor struct {
 // "a" of an output hides nothing and destroys the text.
 const shortest = 4
 
-// Add makes value a secret, also as it looks inside JSON and in a URL.
+// fragment is how much of a secret is replaced where a text was cut inside it:
+// at its ends, and before the dots that stand for what was left out.
+const fragment = 6
+
+// Add makes value a secret, also as it looks inside JSON, in a URL, in base64
+// and with its white space made one. Of a value with several lines each line is
+// a secret too: output is looked at line by line.
 func (r *Redactor) Add(value string) {
 	if r == nil || len(value) < shortest {
 		return
 	}
-	forms := []string{value, url.QueryEscape(value), url.PathEscape(value)}
-	if quoted, err := json.Marshal(value); err == nil {
-		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	forms := formsOf(value)
+	if lines := strings.Split(value, "\n"); len(lines) > 1 {
+		for _, line := range lines {
+			if line = strings.TrimSpace(line); len(line) >= fragment {
+				forms = append(forms, formsOf(line)...)
+			}
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,6 +135,24 @@ func (r *Redactor) Add(value string) {
 			r.values = append(r.values, form)
 		}
 	}
+}
+
+func formsOf(value string) []string {
+	goQuoted := strconv.Quote(value) // by slog and %q; JSON that keeps < and > is the same, but for what cannot be printed
+	forms := []string{value, url.QueryEscape(value), url.PathEscape(value), goQuoted[1 : len(goQuoted)-1]}
+	if one := strings.Join(strings.Fields(value), " "); len(one) >= shortest {
+		forms = append(forms, one)
+	}
+	if quoted, err := json.Marshal(value); err == nil {
+		forms = append(forms, string(quoted[1:len(quoted)-1]))
+	}
+	// What follows a value, such as the newline of echo, changes the last group of three only.
+	for _, v := range []string{value, value[:len(value)/3*3]} {
+		if len(v) >= fragment {
+			forms = append(forms, base64.RawStdEncoding.EncodeToString([]byte(v)), base64.RawURLEncoding.EncodeToString([]byte(v)))
+		}
+	}
+	return forms
 }
 
 // Text returns s with every known secret replaced.
@@ -150,6 +181,43 @@ func (r *Redactor) Bytes(b []byte) []byte {
 	return b
 }
 
+// cut returns the fragments of v that s begins or ends with.
+func cut(s, v string) []span {
+	var found []span
+	for n := min(len(v)-1, len(s)); n >= fragment; n-- {
+		if strings.HasPrefix(s, v[len(v)-n:]) {
+			found = append(found, span{0, n})
+			break
+		}
+	}
+	for end := range ends(s) {
+		for n := min(len(v)-1, end); n >= fragment; n-- {
+			if strings.HasSuffix(s[:end], v[:n]) {
+				found = append(found, span{end - n, end})
+				break
+			}
+		}
+	}
+	return found
+}
+
+// ends are the places in s where something may have been left out.
+func ends(s string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for from := 0; ; {
+			i := strings.Index(s[from:], "...")
+			if i < 0 {
+				yield(len(s))
+				return
+			}
+			if !yield(from + i) {
+				return
+			}
+			from += i + 3
+		}
+	}
+}
+
 type span struct{ from, to int }
 
 // find returns where s holds secrets, in order. Secrets that overlap are one
@@ -170,6 +238,7 @@ func (r *Redactor) find(s string) []span {
 			at += i
 			found = append(found, span{at, at + len(v)})
 		}
+		found = append(found, cut(s, v)...)
 	}
 	slices.SortFunc(found, func(a, b span) int { return cmp.Compare(a.from, b.from) })
 	var merged []span

@@ -161,3 +161,16 @@ func TestIsRefKnowsReferences(t *testing.T) {
 		}
 	}
 }
+
+func TestACommandIsNotExecutedWhereThatIsRefused(t *testing.T) {
+	r := secret.NewResolver(&secret.Redactor{})
+	r.NoCommands = "do without"
+	ran := filepath.Join(t.TempDir(), "ran")
+	_, err := r.Resolve(t.Context(), secret.Ref("${cmd:touch "+ran+"}"))
+	if err == nil || !strings.Contains(err.Error(), "a command would be executed") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("it was executed")
+	}
+}

@@ -61,7 +61,7 @@ func (t *teller) look(r journal.Record) []line {
 	}
 	text := clean(d.Text)
 	if kind == "hold" && d.Text == kind {
-		return t.looks.text(d, r, t.line(r, toneNone, "hold "+Duration(d.Until.Sub(r.Time).Round(time.Second))))
+		return t.looks.text(d, r, t.line(r, toneNone, "hold "+Duration(d.Until.Sub(r.Time).Round(100*time.Millisecond))))
 	}
 	if d.Until.After(r.Time) {
 		text += ", at most " + Duration(d.Until.Sub(r.Time).Round(time.Second)) + " more"

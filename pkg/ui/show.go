@@ -165,29 +165,34 @@ func paths(changes []state.Change) []valuePath {
 	for _, c := range describe(whole) {
 		out = append(out, valuePath{change: c})
 	}
-	for i := range out {
-		out[i].values = waypoints(out[i].change, order, byKey)
+	ways := waypoints(order, byKey)
+	for i, p := range out {
+		out[i].values = ways[p.change]
+		if out[i].values == nil {
+			out[i].values = []string{p.from, p.to}
+		}
 	}
 	return out
 }
 
 // waypoints are the values of the first object that a described change is
-// about.
-func waypoints(c change, order []state.Key, byKey map[state.Key][]state.Change) []string {
+// about, by whatever describe may call it.
+func waypoints(order []state.Key, byKey map[state.Key][]state.Change) map[change][]string {
+	ways := make(map[change][]string, len(order))
 	for _, k := range order {
 		way := byKey[k]
-		node, rest := splitNode(k.Object)
-		name := clean(lastPart(rest))
-		named := c.name == name || c.name == clean(rest) || c.name == clean(strings.TrimPrefix(node+"/"+name, "/")) ||
-			c.name == clean(strings.TrimPrefix(node+"/"+rest, "/"))
-		if !named || c.attribute != clean(k.Attribute) || c.from != value(way[0].From) || c.to != value(way[len(way)-1].To) {
-			continue
-		}
 		values := []string{value(way[0].From)}
 		for _, step := range way {
 			values = append(values, value(step.To))
 		}
-		return values
+		node, rest := splitNode(k.Object)
+		name := clean(lastPart(rest))
+		c := change{attribute: clean(k.Attribute), from: values[0], to: values[len(values)-1]}
+		for _, c.name = range []string{name, clean(rest), clean(strings.TrimPrefix(node+"/"+name, "/")), clean(strings.TrimPrefix(node+"/"+rest, "/"))} {
+			if _, ok := ways[c]; !ok {
+				ways[c] = values
+			}
+		}
 	}
-	return []string{c.from, c.to}
+	return ways
 }

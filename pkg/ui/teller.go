@@ -30,6 +30,7 @@ type teller struct {
 	acts  map[string]activity // begun, by key
 	looks looks
 	said  map[string]string // last error told, by step key
+	waits []journal.Record  // asked for or begun, and not over
 	state runState
 }
 
@@ -75,7 +76,24 @@ func (t *teller) tell(r journal.Record) []line {
 		return t.look(r)
 	}
 	out := t.looks.flush()
-	return append(out, t.event(r)...)
+	out = append(out, t.event(r)...)
+	t.track(r)
+	return out
+}
+
+// track keeps the waits that are not over: who resumes a run has to be told of
+// them once more.
+func (t *teller) track(r journal.Record) {
+	switch r.Type {
+	case journal.TypeSleep, journal.TypeAwait:
+		t.waits = append(t.waits, r)
+	case journal.TypeDone, journal.TypeFailed, journal.TypeSignal:
+		t.waits = slices.DeleteFunc(t.waits, func(w journal.Record) bool { return w.Key == r.Key })
+	case journal.TypeRetry:
+		t.waits = slices.DeleteFunc(t.waits, func(w journal.Record) bool { return within(w.Key, r.Key) })
+	case journal.TypeRollback, journal.TypeEnd:
+		t.waits = nil
+	}
 }
 
 func (t *teller) event(r journal.Record) []line {
@@ -130,7 +148,15 @@ func (t *teller) takeover(r journal.Record) []line {
 	if t.o.Dir != "" {
 		text += ", state " + t.o.Dir
 	}
-	return []line{{at: r.Time, text: text, tone: toneBold}}
+	lines := []line{{at: r.Time, text: text, tone: toneBold}}
+	if h.Verb != "resume" {
+		return lines
+	}
+	for _, w := range t.waits {
+		w.Time = r.Time
+		lines = append(lines, t.wait(w)...)
+	}
+	return lines
 }
 
 // stepKey is the step's place in the plan; a record of its end may carry the

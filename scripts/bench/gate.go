@@ -25,7 +25,7 @@ const (
 // the servers carry everything, a ramp moves all of it to the other half, and
 // then the gate's URL begins to fail.
 func (b *bench) gate(ctx context.Context) error {
-	site, err := startSite()
+	site, err := startSite(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ steps:
 	if err != nil {
 		return 0, 0, err
 	}
-	watch, err := dial(ha.Socket)
+	watch, err := dial(ctx, ha.Socket)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -168,8 +168,8 @@ type site struct {
 	failed atomic.Int64 // when the gate was first told, Unix nanoseconds
 }
 
-func startSite() (*site, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func startSite(ctx context.Context) (*site, error) {
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}

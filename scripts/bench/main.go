@@ -96,18 +96,20 @@ func (b *bench) run(ctx context.Context, only string, asJSON bool, out io.Writer
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var errs []error
 	for _, p := range chosen {
 		if err := p.run(b, ctx); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			errs = append(errs, fmt.Errorf("%s: %w", p.name, err))
 		}
 	}
-	return b.print(ctx, asJSON, out)
+	return errors.Join(append(errs, b.print(asJSON, out))...)
 }
 
 // call is one run of flip: how long it took and what it needed.
 type call struct {
 	took   time.Duration
-	memory int64 // peak, bytes
+	cpu    time.Duration // user and system
+	memory int64         // peak, bytes
 	stdout string
 	stderr string
 }
@@ -125,7 +127,7 @@ func (b *bench) exec(ctx context.Context, want int, env []string, args ...string
 	if cmd.ProcessState == nil {
 		return c, err
 	}
-	c.memory = peakMemory(cmd.ProcessState)
+	c.cpu, c.memory = cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), peakMemory(cmd.ProcessState)
 	if code := cmd.ProcessState.ExitCode(); code != want {
 		return c, fmt.Errorf("flip %s ended with %d, not %d: %w\n%s", args[0], code, want, err, c.stderr)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -22,8 +23,9 @@ const lineOf = 100
 // in prompt mode, many commands a line.
 type session struct{ conn net.Conn }
 
-func dial(socket string) (session, error) {
-	conn, err := net.Dial("unix", socket)
+func dial(ctx context.Context, socket string) (session, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", socket)
 	if err != nil {
 		return session{}, err
 	}

@@ -30,7 +30,7 @@ func (b *bench) steps(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	best, records := time.Duration(math.MaxInt64), 0
+	best, sync, records := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64), 0
 	for range b.rounds {
 		if _, err := b.exec(ctx, 0, nil, "run", "--yes", plan); err != nil {
 			return err
@@ -58,10 +58,11 @@ func (b *bench) steps(ctx context.Context) error {
 			return fmt.Errorf("the journal has %d records of steps, not %d", n, 2*stepCount)
 		}
 		best = min(best, last.Time.Sub(first.Time))
-	}
-	sync, err := b.fsync()
-	if err != nil {
-		return err
+		took, err := b.fsync()
+		if err != nil {
+			return err
+		}
+		sync = min(sync, took)
 	}
 	b.add(fmt.Sprintf("a set step on mem, mean of %d", stepCount), "ms", ms(best)/stepCount, stepGoal, fmt.Sprintf("%.1f durable records a step", float64(records)/stepCount))
 	b.add("write and fsync of 300 bytes on this disk", "ms", ms(sync), 0, "")

@@ -38,8 +38,8 @@ func (b *bench) missed() int {
 	return n
 }
 
-func (b *bench) print(ctx context.Context, asJSON bool, out io.Writer) error {
-	machine := fmt.Sprintf("%s/%s, %d CPUs, %s, %s, best of %d", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), haproxyVersion(ctx), b.rounds)
+func (b *bench) print(asJSON bool, out io.Writer) error {
+	machine := fmt.Sprintf("%s/%s, %d CPUs, %s, %s, best of %d", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), haproxyVersion(), b.rounds)
 	if asJSON {
 		line, err := json.Marshal(map[string]any{"machine": machine, "rows": b.rows, "missed": b.missed()})
 		if err != nil {
@@ -83,7 +83,9 @@ func figure(f float64) string {
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // haproxyVersion is "HAProxy 2.6.12".
-func haproxyVersion(ctx context.Context) string {
+func haproxyVersion() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
 	text, err := exec.CommandContext(ctx, "haproxy", "-v").Output()
 	if words := strings.Fields(string(text)); err == nil && len(words) > 2 {
 		version, _, _ := strings.Cut(words[2], "-")

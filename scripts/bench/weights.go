@@ -77,16 +77,17 @@ func serversOf(name string, n int) haproxytest.Backend {
 // and keeps the best of each. used weights were set before: none is set twice.
 func (b *bench) compare(ctx context.Context, socket string, s scale, used int) error {
 	raw, library, flip := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	cpu := time.Duration(math.MaxInt64)
 	var memory int64
 	weight := used
 	next := func() int { weight++; return 1 + weight%90 }
 	for range b.rounds {
-		took, err := rawWay(socket, s, next())
+		took, err := rawWay(ctx, socket, s, next())
 		if err != nil {
 			return fmt.Errorf("raw: %w", err)
 		}
 		raw = min(raw, took)
-		if took, err = libraryWay(socket, s, next()); err != nil {
+		if took, err = libraryWay(ctx, socket, s, next()); err != nil {
 			return fmt.Errorf("client-native: %w", err)
 		}
 		library = min(library, took)
@@ -94,7 +95,7 @@ func (b *bench) compare(ctx context.Context, socket string, s scale, used int) e
 		if err != nil {
 			return err
 		}
-		flip, memory = min(flip, c.took), max(memory, c.memory)
+		flip, cpu, memory = min(flip, c.took), min(cpu, c.cpu), max(memory, c.memory)
 	}
 	what := fmt.Sprintf("%d weights of %d servers", s.changes, s.servers)
 	b.add(what+": raw socket, prompt, lines of 100", "ms", ms(raw), 0, "")
@@ -103,7 +104,7 @@ func (b *bench) compare(ctx context.Context, socket string, s scale, used int) e
 	if s.changes >= 10_000 {
 		goal = ms(raw) * rawFactor
 	}
-	b.add(what+": flip run", "ms", ms(flip), goal, fmt.Sprintf("%s, +%.0f ms", times(flip, raw), ms(flip-raw)))
+	b.add(what+": flip run", "ms", ms(flip), goal, fmt.Sprintf("%s, +%.0f ms, %.0f ms of CPU", times(flip, raw), ms(flip-raw), ms(cpu)))
 	if s.changes >= 10_000 {
 		b.add(what+": peak memory of flip run", "MB", float64(memory)/1e6, peakGoal, "worst of all rounds")
 	}
@@ -114,10 +115,10 @@ func times(d, of time.Duration) string {
 	return fmt.Sprintf("%.2f x raw", float64(d)/float64(of))
 }
 
-func rawWay(socket string, s scale, weight int) (time.Duration, error) {
+func rawWay(ctx context.Context, socket string, s scale, weight int) (time.Duration, error) {
 	runtime.GC()
 	began := time.Now()
-	c, err := dial(socket)
+	c, err := dial(ctx, socket)
 	if err != nil {
 		return 0, err
 	}
@@ -131,7 +132,7 @@ func rawWay(socket string, s scale, weight int) (time.Duration, error) {
 
 // libraryWay uses HAProxy's own Go client. It cannot read weights (its
 // RuntimeServer has none), so they are read back raw.
-func libraryWay(socket string, s scale, weight int) (time.Duration, error) {
+func libraryWay(ctx context.Context, socket string, s scale, weight int) (time.Duration, error) {
 	runtime.GC()
 	began := time.Now()
 	var client native.SingleRuntime
@@ -143,7 +144,7 @@ func libraryWay(socket string, s scale, weight int) (time.Duration, error) {
 			return 0, err
 		}
 	}
-	c, err := dial(socket)
+	c, err := dial(ctx, socket)
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +173,7 @@ steps:
 	if err != nil {
 		return c, err
 	}
-	witness, err := dial(socket)
+	witness, err := dial(ctx, socket)
 	if err != nil {
 		return c, err
 	}

@@ -53,6 +53,9 @@ func (t *Target) Apply(ctx context.Context, changes []state.Change) error {
 	return nil
 }
 
+// ComparesFirst says that Apply does, see there.
+func (t *Target) ComparesFirst() {}
+
 // subject is an object with its changes.
 type subject struct {
 	id      string

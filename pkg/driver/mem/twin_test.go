@@ -98,3 +98,26 @@ func TestATwinStandsInForAnotherDriver(t *testing.T) {
 		t.Errorf("an unknown instance: %v", err)
 	}
 }
+
+func TestAForkGoesItsOwnWay(t *testing.T) {
+	one := mem.New(mem.Options{Pool: map[string]mem.Member{"web1": {Weight: 100}, "web2": {Weight: 100}}})
+	two, err := one.Fork()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := one.Apply(t.Context(), []state.Change{{Object: "web1", Attribute: mem.Weight, From: "100", To: "1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := two.Apply(t.Context(), []state.Change{{Object: "web2", Attribute: mem.Weight, From: "100", To: "2"}}); err != nil {
+		t.Fatal(err)
+	}
+	for target, want := range map[*mem.Target][2]state.Value{one: {"1", "100"}, two: {"100", "2"}} {
+		s, err := target.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]state.Value{s.Get("web1", mem.Weight), s.Get("web2", mem.Weight)}; got != want {
+			t.Errorf("weights %v, want %v", got, want)
+		}
+	}
+}

@@ -28,7 +28,7 @@ type rawInstance struct {
 func (r rawInstance) instance() (instance, error) {
 	i := instance{key: key{orElse(r.Cluster, defaultCluster), r.IP, r.Port}, weight: 1, metadata: r.Metadata}
 	switch {
-	case r.IP == "" || r.Port < 0 || r.Port > 65535:
+	case !addressable(i.key):
 		return i, fmt.Errorf("the answer lists an instance at %q, port %d", r.IP, r.Port)
 	case r.Enabled == nil || r.Ephemeral == nil || r.Healthy == nil:
 		return i, fmt.Errorf("the answer does not say of %s whether it is enabled, healthy and ephemeral", i.address())
@@ -41,6 +41,13 @@ func (r rawInstance) instance() (instance, error) {
 	}
 	i.enabled, i.ephemeral, i.healthy = *r.Enabled, *r.Ephemeral, *r.Healthy
 	return i, nil
+}
+
+// addressable: the id of such an instance leads back to it.
+func addressable(k key) bool {
+	s := subject{service{"g", "s"}, k}
+	back, ok := parseID(s.id())
+	return ok && back == s
 }
 
 func instances(raw []rawInstance) ([]instance, error) {

@@ -176,7 +176,7 @@ func (e *allFailed) Unwrap() []error { return e.errs }
 // elsewhere reports whether another server may answer what this one did not.
 func elsewhere(err error) bool {
 	var s *statusError
-	return !errors.As(err, &s) || s.code >= 500
+	return !errors.As(err, &s) || s.code >= 500 || errors.Is(err, errNoInstances)
 }
 
 // at asks one server in the words of its version. A 410 says that it is a 3.x

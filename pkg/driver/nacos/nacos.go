@@ -86,6 +86,7 @@ type Target struct {
 	mu    sync.Mutex
 	known map[string]state.Object  // instances that were seen, by id
 	base  map[service]map[key]bool // enabled when flip last began to write
+	away  map[subject]time.Time    // held, and gone since
 	subs  map[*node]*subscription  // open since before the change
 }
 
@@ -104,7 +105,7 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	}
 	return &Target{
 		cfg: cfg, log: log, client: c, services: services, writing: make(chan struct{}, 1),
-		known: map[string]state.Object{}, base: map[service]map[key]bool{}, subs: map[*node]*subscription{},
+		known: map[string]state.Object{}, base: map[service]map[key]bool{}, subs: map[*node]*subscription{}, away: map[subject]time.Time{},
 	}, nil
 }
 

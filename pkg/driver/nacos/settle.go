@@ -91,7 +91,7 @@ func (t *Target) untilSeen(ctx context.Context, w *wanted) error {
 		if err == nil {
 			return nil
 		}
-		if limited.Err() == nil || last == nil {
+		if last == nil || !ending(limited) {
 			last = err // not the one that the deadline made
 		}
 		if perr := pause(limited, lookEvery); perr != nil {
@@ -103,6 +103,12 @@ func (t *Target) untilSeen(ctx context.Context, w *wanted) error {
 		}
 		driver.Progress(ctx, "consumers: "+last.Error())
 	}
+}
+
+// ending reports whether ctx has ended or is about to.
+func ending(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || (limited && time.Until(deadline) < 5*time.Millisecond)
 }
 
 // agree looks once at everything that a consumer could ask. It is nil when all

@@ -100,26 +100,32 @@ const verifyEvery = 50 * time.Millisecond
 func (t *Target) verify(ctx context.Context, work []job) error {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.timeout())
 	defer cancel()
+	var last error
 	for {
 		snaps, err := t.snapshots(ctx, servicesOf(work))
 		if err == nil {
-			if err = shown(work, snaps); err == nil {
-				t.done(work)
-				return nil
-			}
+			err = shown(work, snaps)
+		}
+		if err == nil {
+			t.done(work)
+			return nil
+		}
+		if last == nil || !ending(ctx) {
+			last = err // not the one that the deadline made
 		}
 		if perr := pause(ctx, verifyEvery); perr != nil {
-			return driver.Uncertain(fmt.Errorf("looking at what was written: %w", err))
+			return driver.Uncertain(fmt.Errorf("looking at what was written: %w", last))
 		}
 	}
 }
 
-// done forgets what flip itself removed.
+// done forgets what flip itself removed, and absences before the write.
 func (t *Target) done(work []job) {
 	for _, j := range work {
 		if j.kind == deregister {
 			t.forget(j.subject.id())
 		}
+		t.absence(j.subject, true)
 	}
 }
 

@@ -8,6 +8,7 @@
 package nacostest
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,6 +31,7 @@ type Options struct {
 	TokenTTL           time.Duration // 5h when 0
 	Keep               time.Duration // of an overlay whose owner is gone; 1m when 0
 	PushDelay          time.Duration // 20ms when 0; 500ms on real servers
+	TLS                *tls.Config   // of HTTP and gRPC, when they listen
 }
 
 // Instance is a registration, and what the cluster makes of it.
@@ -146,6 +148,9 @@ func (n *fakeNode) listening() string {
 }
 
 func (n *fakeNode) serve(l, g net.Listener) {
+	if n.fake.o.TLS != nil {
+		l = tls.NewListener(l, n.fake.o.TLS)
+	}
 	n.http = &http.Server{Handler: http.HandlerFunc(n.serveHTTP), ReadHeaderTimeout: time.Minute}
 	n.serving.Go(func() { _ = n.http.Serve(l) })
 	if n.fake.family() == 1 {
@@ -177,11 +182,18 @@ func (f *Fake) close() {
 // Servers are the URLs of the nodes.
 func (f *Fake) Servers() []string {
 	var urls []string
+	scheme := "http://"
+	if f.o.TLS != nil {
+		scheme = "https://"
+	}
 	for _, n := range f.nodes {
-		urls = append(urls, "http://"+n.host)
+		urls = append(urls, scheme+n.host)
 	}
 	return urls
 }
+
+// Handler is the HTTP API of a node, to put behind another listener.
+func (f *Fake) Handler(node int) http.Handler { return http.HandlerFunc(f.nodes[node].serveHTTP) }
 
 // family is 1, 2 or 3.
 func (f *Fake) family() int { return int(f.o.Version[0] - '0') }

@@ -9,6 +9,7 @@ import (
 
 	nacosgrpc "github.com/nacos-group/nacos-sdk-go/v2/api/grpc"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/types/known/anypb"
 )
@@ -24,7 +25,11 @@ type peer struct {
 // newGRPC is the server of pushes. It knows which connection a call came on,
 // as the real one does.
 func (n *fakeNode) newGRPC() *grpc.Server {
-	s := grpc.NewServer(grpc.StatsHandler(connections{n}))
+	options := []grpc.ServerOption{grpc.StatsHandler(connections{n})}
+	if n.fake.o.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(n.fake.o.TLS)))
+	}
+	s := grpc.NewServer(options...)
 	nacosgrpc.RegisterRequestServer(s, requests{node: n})
 	nacosgrpc.RegisterBiRequestStreamServer(s, streams{node: n})
 	return s
