@@ -270,7 +270,7 @@ func (x *Executor) landed(ctx context.Context, key string, d driver.Driver, chan
 	x.Look(key, journal.LookData{Text: "it may still take effect, looking: " + lost.Error(), Until: until})
 	for wait := readBackFirst; ; wait = min(2*wait, readBackMax) {
 		s, err := d.Read(ctx)
-		if (err == nil || isPartial(err)) && !slices.ContainsFunc(changes, func(c state.Change) bool { return s.Get(c.Object, c.Attribute) != c.To }) {
+		if (err == nil || isPartial(err)) && !slices.ContainsFunc(changes, func(c state.Change) bool { return !x.shows(s, err, c) }) {
 			return nil
 		}
 		left := until.Sub(x.clock().Now())
@@ -312,6 +312,18 @@ func (x *Executor) driftError(target string, changes, drift []state.Change) erro
 	return e
 }
 
+// shows reports whether what was read has a change made. On a node that did
+// not answer nothing is: its objects only look as if they were deleted.
+func (x *Executor) shows(s state.State, err error, c state.Change) bool {
+	var partial *driver.PartialError
+	if errors.As(err, &partial) {
+		if _, silent := partial.Nodes[x.Program.Pins.Targets[c.Target].Objects[c.Object].Node]; silent {
+			return false
+		}
+	}
+	return s.Get(c.Object, c.Attribute) == c.To
+}
+
 // backoffs of reading back: quickly at first, since most systems show a change
 // at once.
 const (
@@ -327,7 +339,7 @@ func (x *Executor) readBack(ctx context.Context, d driver.Driver, target string,
 	for wait := readBackFirst; ; wait = min(2*wait, readBackMax) {
 		s, err := d.Read(ctx)
 		if err == nil || isPartial(err) {
-			i := slices.IndexFunc(changes, func(c state.Change) bool { return s.Get(c.Object, c.Attribute) != c.To })
+			i := slices.IndexFunc(changes, func(c state.Change) bool { return !x.shows(s, err, c) })
 			if i < 0 {
 				return nil
 			}

@@ -125,10 +125,20 @@ func (l *local) Do(key, activity string, in, out any) error {
 	return nil
 }
 
+// killed is why this process must not touch anything any more. A context that
+// its caller ended plainly is a hard stop as well, never a step's failure.
+func (l *local) killed() error {
+	cause := context.Cause(l.hard)
+	if fatal(cause) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", ErrHardStop, cause)
+}
+
 // mayGoOn says whether another activity may begin.
 func (l *local) mayGoOn() error {
 	if l.hard.Err() != nil {
-		return context.Cause(l.hard)
+		return l.killed()
 	}
 	if l.branch.Err() != nil {
 		return errAborted
@@ -157,6 +167,9 @@ func (l *local) perform(key, activity string, in any) (any, error) {
 	result, err := l.exec.Do(ctx, key, activity, in)
 	if err != nil && ctx.Err() != nil {
 		// Not the activity's failure: this process is to stop.
+		if l.hard.Err() != nil {
+			return nil, l.killed()
+		}
 		cause := context.Cause(ctx)
 		if stopped(cause) || l.lost.Err() != nil && cause == context.Cause(l.lost) { //nolint:errorlint // the very cause
 			return nil, cause
@@ -198,7 +211,7 @@ func replay(r journal.Result, out any) error {
 
 func (l *local) step(key string, s journal.Step) error {
 	if err := l.hard.Err(); err != nil {
-		return context.Cause(l.hard)
+		return l.killed()
 	}
 	now := l.time.Now()
 	path := key[:len(key)-len(s.Status)-1]

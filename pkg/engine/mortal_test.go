@@ -20,8 +20,9 @@ type death struct {
 	dead bool
 	// At the record of this number, before it is written or right after; 0 is
 	// never.
-	record int
-	after  bool
+	record  int
+	after   bool
+	records int // there were before
 	// In the middle of this call of Apply, counted over all targets: what it
 	// sent lands late, whatever is there then.
 	apply, applies int
@@ -39,9 +40,11 @@ func (d *death) revive() {
 	d.dead, d.record, d.apply = false, 0, 0
 }
 
-func (d *death) append(n int, write func() (journal.Record, error)) (journal.Record, error) {
+// append is one at a time, so that no number is passed over.
+func (d *death) append(l journal.Log, write func() (journal.Record, error)) (journal.Record, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	n := len(l.Records()) + 1
 	if d.dead || d.record == n && !d.after {
 		d.dead = true
 		return journal.Record{}, errDead
@@ -76,7 +79,7 @@ type mortalLog struct {
 }
 
 func (l *mortalLog) Append(c context.Context, r journal.Record) (journal.Record, error) {
-	return l.d.append(len(l.Records())+1, func() (journal.Record, error) { return l.Log.Append(c, r) })
+	return l.d.append(l.Log, func() (journal.Record, error) { return l.Log.Append(c, r) })
 }
 
 // mortalDriver is a driver in a process that may die.

@@ -64,7 +64,8 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 		o.Started(id, log.Dir())
 	}
 	if err := s.begin(verb); err != nil {
-		return nil, st, err
+		s.close()
+		return nil, st, errors.Join(err, prog.Close())
 	}
 	return s, st, nil
 }
@@ -84,6 +85,32 @@ func (s *session) settleDoubt() error {
 	return s.ctx.waitUntil("/doubt", until, "waiting", func() bool { return false })
 }
 
+// stands reports whether a run had ended and was only opened again, for a
+// rollback whose process died before it began: it is as it ended, and goes
+// neither way on its own.
+func stands(st journal.Status) bool {
+	switch st.End.Outcome {
+	case journal.OutcomeDone, journal.OutcomeAccepted, journal.OutcomeFailed, journal.OutcomeRolledBack:
+		return !st.RollingBack
+	}
+	return false
+}
+
+// owesRetry reports whether the step that paused the run was not yet begun
+// anew. A process may have died between its takeover and that record.
+func owesRetry(records []journal.Record) bool {
+	for _, r := range slices.Backward(records) {
+		switch r.Type {
+		case journal.TypePause:
+			e, err := journal.Decode[journal.End](r)
+			return err == nil && e.Outcome == journal.OutcomePaused
+		case journal.TypeRetry, journal.TypeRollback, journal.TypeEnd:
+			return false
+		}
+	}
+	return false
+}
+
 // Resume goes on with a run that was paused, detached or whose process died.
 func (r *Runner) Resume(ctx context.Context, id string, o Options) (journal.End, error) {
 	s, st, err := r.open(ctx, id, "resume", o, func(st journal.Status) error {
@@ -97,14 +124,17 @@ func (r *Runner) Resume(ctx context.Context, id string, o Options) (journal.End,
 	}
 	defer s.close()
 	defer s.prog.Close()
-	if st.RollingBack {
+	if stands(st) {
+		return s.end(st.End, nil)
+	}
+	if st.RollingBack || st.End.Outcome == journal.OutcomeIncomplete {
 		last := st.Rollbacks[len(st.Rollbacks)-1]
 		if s.o.OnDrift == "" {
 			s.o.OnDrift = OnDrift(last.OnDrift)
 		}
 		return s.back(journal.Rollback{Reason: last.Reason, Step: last.Step})
 	}
-	if st.Outcome == journal.OutcomePaused && st.End.Key != "" {
+	if st.End.Key != "" && owesRetry(s.log.Records()) {
 		if err := s.ctx.append(journal.Record{Type: journal.TypeRetry, Key: st.End.Key}); err != nil {
 			return journal.End{}, err
 		}

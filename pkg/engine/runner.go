@@ -392,7 +392,8 @@ func (s *session) hold() {
 
 // interrupted is what a first stop means.
 func (s *session) interrupted() (journal.End, error) {
-	reason, back := "the operator asked to stop", s.o.RollbackOnStop
+	// Behind a commit only a person goes back, and says so.
+	reason, back := "the operator asked to stop", s.o.RollbackOnStop && s.status().Commit == 0
 	select {
 	case m := <-s.asked:
 		reason = fmt.Sprintf("%s asked to %s", m.By, m.Kind) + reasonText(m.Reason)

@@ -293,6 +293,10 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 	return nil
 }
 
+// MayStillServe is what the reason of a way back says that stopped before a
+// command's undo, for the members' sake.
+const MayStillServe = "may still take traffic"
+
 // outOfTraffic refuses to run a command's undo while a member that should be
 // out of traffic by now is not, or cannot be looked at: an undo usually stops
 // or replaces what serves there.
@@ -305,7 +309,7 @@ func (u *undo) outOfTraffic(name string) error {
 		busy, _ = u.stillServing()
 	}
 	if len(busy) > 0 {
-		return fmt.Errorf("%s may still take traffic", strings.Join(busy, ", "))
+		return fmt.Errorf("%s %s", strings.Join(busy, ", "), MayStillServe)
 	}
 	return nil
 }

@@ -137,7 +137,10 @@ func (l *loader) disjoint(pair []string) {
 	for _, m := range b.Members {
 		for i, name := range m.Names {
 			if in[[2]string{m.Target, name}] {
-				at := &node{pos: m.NamePos[i], width: len([]rune(name))}
+				at := &node{pos: m.Pos, width: len([]rune(name))}
+				if i < len(m.NamePos) { // a list with errors has none
+					at.pos = m.NamePos[i]
+				}
 				l.fail(at, "each member belongs to one side", "member %s of target %s is in %s and in %s, which alternate", name, m.Target, a.Name, b.Name)
 			}
 		}

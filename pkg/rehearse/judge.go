@@ -141,6 +141,8 @@ func (t *trial) back(ctx context.Context, foreign *state.Change) verdict {
 		v.why, v.detail = "another operator wrote a value of the run's, and it did not call that drift", t.r.changeText(*foreign)
 	case foreign != nil && t.said("guard"):
 		v.diffs = nil // the operator took capacity away: a guard stopped the way back, and the run says both
+	case foreign != nil && t.ended(journal.OutcomeIncomplete) && strings.Contains(t.end.Reason, engine.MayStillServe):
+		v.diffs = nil // the operator keeps a member in traffic: its undo must not be run, and the run says so
 	case len(v.diffs) > 0 && t.ended(journal.OutcomeIncomplete):
 		v.why, v.detail = "the way back stopped", t.end.Reason
 	case len(v.diffs) > 0:

@@ -1,0 +1,256 @@
+package nacostest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	nacosgrpc "github.com/nacos-group/nacos-sdk-go/v2/api/grpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// Owner is an application that registered one ephemeral instance over gRPC and
+// keeps its connection: what the SDKs do, without their goroutines.
+type Owner struct {
+	conn *grpc.ClientConn
+	end  context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// Own registers i as an ephemeral instance of the service ("name" or
+// "GROUP@@name") and keeps it registered until the test ends or Leave.
+func (r *Real) Own(tb testing.TB, service string, i Instance) *Owner {
+	tb.Helper()
+	token, err := r.Login(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	o, err := newOwner(context.WithoutCancel(tb.Context()), net.JoinHostPort("127.0.0.1", strconv.Itoa(r.GRPCPort)), token, service, i)
+	if err != nil {
+		tb.Fatalf("register %s at nacos %s: %v", i.Address, r.Version, err)
+	}
+	tb.Cleanup(o.Leave)
+	return o
+}
+
+// Leave closes the connection: the instance is gone, without a word of the
+// owner. It may be called again.
+func (o *Owner) Leave() {
+	o.end()
+	_ = o.conn.Close()
+	o.wg.Wait()
+}
+
+func newOwner(ctx context.Context, address, token, service string, i Instance) (*Owner, error) {
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := context.WithCancel(ctx)
+	o := &Owner{conn: conn, end: end}
+	if err := o.register(ctx, token, service, i); err != nil {
+		o.Leave()
+		return nil, err
+	}
+	return o, nil
+}
+
+// register does what a client does: a check, the stream of the server's own
+// requests, the registration. The server sets the connection up behind the
+// stream without an answer on 2.x, so the registration is tried until it is.
+func (o *Owner) register(ctx context.Context, token, service string, i Instance) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := o.ask(ctx, "ServerCheckRequest", map[string]any{"module": "internal"}, token); err != nil {
+		return err
+	}
+	if err := o.stream(); err != nil {
+		return err
+	}
+	group, name := splitService(service)
+	host, portText, err := net.SplitHostPort(i.Address)
+	if err != nil {
+		return err
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return err
+	}
+	body := map[string]any{
+		"module": "naming", "type": "registerInstance", "namespace": "public", "serviceName": name, "groupName": group,
+		"instance": map[string]any{
+			"ip": host, "port": port, "weight": i.Weight, "healthy": !i.Unhealthy, "enabled": !i.Disabled, "ephemeral": true,
+			"clusterName": orElse(i.Cluster, "DEFAULT"), "serviceName": name, "metadata": orEmpty(i.Metadata),
+		},
+	}
+	for {
+		_, err := o.ask(ctx, "InstanceRequest", body, token)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// stream answers what the server asks, which else takes the client for dead.
+func (o *Owner) stream() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	end := o.end
+	o.end = func() { cancel(); end() }
+	s, err := nacosgrpc.NewBiRequestStreamClient(o.conn).RequestBiStream(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.Send(payload("ConnectionSetupRequest", map[string]any{
+		"clientVersion": "Nacos-Go-Client:v2.3.5", "tenant": "public",
+		"labels": map[string]string{"source": "sdk", "module": "naming"}, "module": "internal",
+	}, "")); err != nil {
+		return err
+	}
+	o.wg.Go(func() {
+		for {
+			p, err := s.Recv()
+			if err != nil {
+				return
+			}
+			var asked struct {
+				ID string `json:"requestId"`
+			}
+			_ = json.Unmarshal(p.GetBody().GetValue(), &asked)
+			kind := p.GetMetadata().GetType()
+			answer := kind[:max(0, len(kind)-len("Request"))] + "Response"
+			if s.Send(payload(answer, map[string]any{"requestId": asked.ID, "resultCode": 200, "success": true}, "")) != nil {
+				return
+			}
+		}
+	})
+	return nil
+}
+
+func (o *Owner) ask(ctx context.Context, kind string, body map[string]any, token string) (*nacosgrpc.Payload, error) {
+	p, err := nacosgrpc.NewRequestClient(o.conn).Request(ctx, payload(kind, body, token))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	var answer struct {
+		Success bool   `json:"success"`
+		Code    int    `json:"resultCode"`
+		Message string `json:"message"`
+	}
+	if err := json.Unmarshal(p.GetBody().GetValue(), &answer); err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	if !answer.Success && answer.Code != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s (%s)", kind, answer.Message, p.GetMetadata().GetType())
+	}
+	return p, nil
+}
+
+// payload is pack with what the real server wants to know of a client.
+func payload(kind string, body map[string]any, token string) *nacosgrpc.Payload {
+	p := pack(kind, body)
+	p.Metadata.ClientIp = "127.0.0.1"
+	p.Metadata.Headers = map[string]string{"app": "flip", "accessToken": token}
+	return p
+}
+
+// Login returns an access token, "" without WithAuth.
+func (r *Real) Login(ctx context.Context) (string, error) {
+	if r.Username == "" {
+		return "", nil
+	}
+	text, status, err := r.do(ctx, http.MethodPost, "/nacos/v1/auth/users/login",
+		url.Values{"username": {r.Username}, "password": {r.Password}}, "")
+	if err != nil {
+		return "", err
+	}
+	var answer struct {
+		Token string `json:"accessToken"`
+	}
+	if json.Unmarshal([]byte(text), &answer) != nil || answer.Token == "" {
+		return "", fmt.Errorf("login: status %d: %s", status, text)
+	}
+	return answer.Token, nil
+}
+
+// Call sends a form to a path below the context path, as the administrator,
+// and returns the answer and its status.
+func (r *Real) Call(ctx context.Context, method, path string, form url.Values) (string, int, error) {
+	token, err := r.Login(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	return r.do(ctx, method, "/nacos"+path, form, token)
+}
+
+// Persist registers i as a persistent instance over HTTP.
+func (r *Real) Persist(tb testing.TB, service string, i Instance) {
+	tb.Helper()
+	r.write(tb, http.MethodPost, service, i)
+}
+
+// Set is another operator: it writes enabled, weight and metadata of i as
+// given. Persistent must be what the instance is.
+func (r *Real) Set(tb testing.TB, service string, i Instance) {
+	tb.Helper()
+	r.write(tb, http.MethodPut, service, i)
+}
+
+// Remove ends the registration of a persistent instance.
+func (r *Real) Remove(tb testing.TB, service string, i Instance) {
+	tb.Helper()
+	r.write(tb, http.MethodDelete, service, i)
+}
+
+func (r *Real) write(tb testing.TB, method, service string, i Instance) {
+	tb.Helper()
+	path := "/v1/ns/instance"
+	if r.generation() >= 3 {
+		path = "/v3/admin/ns/instance"
+	}
+	form, err := i.form(service)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if method == http.MethodDelete {
+		path, form = path+"?"+form.Encode(), nil
+	}
+	answer, status, err := r.Call(context.WithoutCancel(tb.Context()), method, path, form)
+	if err != nil || status != http.StatusOK {
+		tb.Fatalf("nacos %s: %s %s: status %d, %v: %s", r.Version, method, i.Address, status, err, answer)
+	}
+}
+
+// form is the whole tuple, in the parameters that both generations take.
+func (i Instance) form(service string) (url.Values, error) {
+	host, port, err := net.SplitHostPort(i.Address)
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := json.Marshal(orEmpty(i.Metadata))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return nil, errors.New(i.Address + " has no port")
+	}
+	group, name := splitService(service)
+	return url.Values{
+		"serviceName": {name}, "groupName": {group}, "clusterName": {orElse(i.Cluster, "DEFAULT")},
+		"ip": {host}, "port": {port}, "weight": {strconv.FormatFloat(i.Weight, 'g', -1, 64)},
+		"enabled": {strconv.FormatBool(!i.Disabled)}, "ephemeral": {strconv.FormatBool(!i.Persistent)}, "metadata": {string(metadata)},
+	}, nil
+}
