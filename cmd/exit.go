@@ -153,8 +153,7 @@ func outcomeCode(o journal.Outcome) int {
 
 // tableOf is what a precondition error shows below its text.
 func tableOf(err error) string {
-	var pre *engine.PreconditionError
-	if errors.As(err, &pre) {
+	if pre, ok := errors.AsType[*engine.PreconditionError](err); ok {
 		return pre.Table
 	}
 	return ""
@@ -167,10 +166,11 @@ type tabled struct {
 }
 
 func (t *tabled) Error() string {
-	text := t.error.Error()
+	var text strings.Builder
+	text.WriteString(t.error.Error())
 	for line := range strings.Lines(t.table) {
-		text += "\n" + strings.TrimSpace(line)
+		text.WriteString("\n" + strings.TrimSpace(line))
 	}
-	return text
+	return text.String()
 }
 func (t *tabled) Unwrap() error { return t.error }

@@ -229,7 +229,11 @@ func (a *App) lintCommand() *cobra.Command {
 						fmt.Fprintf(a.Err, "  hint: %s\n", w.Hint)
 					}
 				}
-				fmt.Fprintf(a.Out, "%s: ok: %s, %d steps\n", file, loaded.Name, countSteps(loaded.Steps))
+				steps := "1 step"
+				if n := countSteps(loaded.Steps); n != 1 {
+					steps = ui.Count(n) + " steps"
+				}
+				fmt.Fprintf(a.Out, "%s: ok: %s, %s\n", file, loaded.Name, steps)
 			}
 			if len(errs) > 0 {
 				return &exitError{ExitUsage, errors.Join(errs...)}

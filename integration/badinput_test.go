@@ -232,8 +232,10 @@ func (in badInput) said(t *testing.T) string {
 	t.Helper()
 	w := &badWorld{T: t, dir: t.TempDir()}
 	w.fake = haproxytest.StartFake(t, haproxytest.FakeBackend{Name: "be_web", Servers: []haproxytest.FakeServer{
-		{Name: "web1", Address: "127.0.0.1:8001", Weight: 100}, {Name: "web2", Address: "127.0.0.1:8002", Weight: 100},
-		{Name: "web3", Address: "127.0.0.1:8003", Zero: true}, {Name: "web4", Address: "127.0.0.1:8004", Zero: true},
+		{Name: "web1", Address: "127.0.0.1:8001", Weight: 100},
+		{Name: "web2", Address: "127.0.0.1:8002", Weight: 100},
+		{Name: "web3", Address: "127.0.0.1:8003", Zero: true},
+		{Name: "web4", Address: "127.0.0.1:8004", Zero: true},
 	}})
 	t.Chdir(w.dir)
 	socket := w.fake.Socket

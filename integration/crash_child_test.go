@@ -104,19 +104,11 @@ func newHome(tb testing.TB, dir string) *home {
 	}}
 }
 
-// said is how a flip ended. code is -1 for one that was killed.
-type said struct {
-	code     int
-	out, err string
-}
-
-func (s said) String() string { return fmt.Sprintf("exit %d\n%s%s", s.code, s.out, s.err) }
-
 // flip runs a command line in this process.
-func (h *home) flip(args ...string) said { return h.with(nil, args...) }
+func (h *home) flip(args ...string) answer { return h.with(nil, args...) }
 
 // with is flip after change was made to it.
-func (h *home) with(change func(*flip.App), args ...string) said {
+func (h *home) with(change func(*flip.App), args ...string) answer {
 	h.Helper()
 	var out, errs lockedBuffer
 	app := newApp(func(name string) (string, bool) {
@@ -131,7 +123,7 @@ func (h *home) with(change func(*flip.App), args ...string) said {
 		change(app)
 	}
 	code := app.Run(h.Context(), args)
-	return said{code, out.String(), errs.String()}
+	return answer{code, out.String(), errs.String()}
 }
 
 // child is a flip in a process of its own.
@@ -171,15 +163,15 @@ func (h *home) start(o childOrder, args ...string) *child {
 	return c
 }
 
-// wait returns how the child ended.
-func (h *home) wait(c *child) said {
+// wait returns how the child ended; its code is -1 when it was killed.
+func (h *home) wait(c *child) answer {
 	h.Helper()
 	select {
 	case <-c.done:
 	case <-time.After(time.Minute):
 		h.Fatalf("flip does not end; it said:\n%s%s", c.out.String(), c.errs.String())
 	}
-	return said{c.ProcessState.ExitCode(), c.out.String(), c.errs.String()}
+	return answer{c.ProcessState.ExitCode(), c.out.String(), c.errs.String()}
 }
 
 // dies runs a flip that its order must kill.
@@ -192,7 +184,7 @@ func (h *home) dies(o childOrder, args ...string) {
 }
 
 // wants runs a command that has to exit with one of codes.
-func (h *home) wants(codes []int, args ...string) said {
+func (h *home) wants(codes []int, args ...string) answer {
 	h.Helper()
 	got := h.flip(args...)
 	if !slices.Contains(codes, got.code) {

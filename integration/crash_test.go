@@ -75,8 +75,10 @@ func quickstartStage(t testing.TB) *scaffold {
 	t.Helper()
 	e, err := estate.Start(t.Context(), t.TempDir(), estate.Config{
 		Servers: []estate.Server{
-			{Name: "web1", Version: "v1", Weight: 100}, {Name: "web2", Version: "v1", Weight: 100},
-			{Name: "web3", Version: "v1"}, {Name: "web4", Version: "v1"},
+			{Name: "web1", Version: "v1", Weight: 100},
+			{Name: "web2", Version: "v1", Weight: 100},
+			{Name: "web3", Version: "v1"},
+			{Name: "web4", Version: "v1"},
 		},
 		HAProxy: haproxytest.Config{CheckInterval: 100 * time.Millisecond},
 	})

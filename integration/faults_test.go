@@ -43,8 +43,10 @@ const (
 // fourServers is a load balancer without traffic: blue has all of it.
 func fourServers() (*haproxytest.Fake, error) {
 	return haproxytest.NewFake(haproxytest.FakeBackend{Name: "be_web", Servers: []haproxytest.FakeServer{
-		{Name: "web1", Address: "127.0.0.1:8001", Weight: 100}, {Name: "web2", Address: "127.0.0.1:8002", Weight: 100},
-		{Name: "web3", Address: "127.0.0.1:8003", Zero: true}, {Name: "web4", Address: "127.0.0.1:8004", Zero: true},
+		{Name: "web1", Address: "127.0.0.1:8001", Weight: 100},
+		{Name: "web2", Address: "127.0.0.1:8002", Weight: 100},
+		{Name: "web3", Address: "127.0.0.1:8003", Zero: true},
+		{Name: "web4", Address: "127.0.0.1:8004", Zero: true},
 	}})
 }
 

@@ -43,8 +43,10 @@ type site struct {
 // blueAndGreen are blue (v1, live) and green (idle).
 func blueAndGreen() []estate.Server {
 	return []estate.Server{
-		{Name: "web1", Version: "v1", Weight: 100}, {Name: "web2", Version: "v1", Weight: 100},
-		{Name: "web3", Version: "v1"}, {Name: "web4", Version: "v1"},
+		{Name: "web1", Version: "v1", Weight: 100},
+		{Name: "web2", Version: "v1", Weight: 100},
+		{Name: "web3", Version: "v1"},
+		{Name: "web4", Version: "v1"},
 	}
 }
 

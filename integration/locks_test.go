@@ -72,7 +72,7 @@ func TestTwoRunsNeverWriteAtTheSameTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		var plans [2]string
-		var ends [2]said
+		var ends [2]answer
 		for n := range plans { // run 0 writes weights that end with 1, run 1 such that end with 2
 			plans[n] = h.file(fmt.Sprintf("p%d.yaml", n), lockPlan(fmt.Sprintf("run%d", n), f, setting("a", "web3", 11+n), setting("b", "web4", 21+n), setting("c", "web3", 31+n)))
 		}
@@ -133,7 +133,7 @@ func TestOnlyOneOfTwoResumesGoesOn(t *testing.T) {
 		h.wants([]int{11}, "run", h.file("p.yaml", lockPlan("p", f, setting("a", "web3", 11),
 			"  - {id: check, run: \"test -e "+fixed+"\", undo: none, on_fail: pause}\n", setting("b", "web4", 21), setting("c", "web3", 31))))
 		h.file("fixed", "")
-		var ends [2]said
+		var ends [2]answer
 		var wg sync.WaitGroup
 		for n := range ends {
 			wg.Go(func() { ends[n] = h.with(on(fmt.Sprintf("host%d", n)), "resume") })

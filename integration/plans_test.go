@@ -48,8 +48,10 @@ var examples = []example{
 		estate: estate.Config{
 			Backend: haproxytest.Backend{Cookie: true},
 			Servers: []estate.Server{
-				{Name: "web1", Version: "v1", Weight: 10}, {Name: "web2", Version: "v1", Weight: 10},
-				{Name: "web3", Version: "v1", Weight: 10}, {Name: "web4", Version: "v1", Weight: 10},
+				{Name: "web1", Version: "v1", Weight: 10},
+				{Name: "web2", Version: "v1", Weight: 10},
+				{Name: "web3", Version: "v1", Weight: 10},
+				{Name: "web4", Version: "v1", Weight: 10},
 			},
 		},
 		vars: func(s *site) []string {
@@ -63,8 +65,10 @@ var examples = []example{
 		load: func(c *traffic.Config) { c.Host = "shop.test" },
 		estate: estate.Config{
 			Servers: []estate.Server{
-				{Name: "b1", Backend: "be_blue", Version: "v1", Weight: 10}, {Name: "b2", Backend: "be_blue", Version: "v1", Weight: 10},
-				{Name: "g1", Backend: "be_green", Version: "v2", Weight: 10}, {Name: "g2", Backend: "be_green", Version: "v2", Weight: 10},
+				{Name: "b1", Backend: "be_blue", Version: "v1", Weight: 10},
+				{Name: "b2", Backend: "be_blue", Version: "v1", Weight: 10},
+				{Name: "g1", Backend: "be_green", Version: "v2", Weight: 10},
+				{Name: "g2", Backend: "be_green", Version: "v2", Weight: 10},
 			},
 			HAProxy: haproxytest.Config{Map: &haproxytest.Map{Entries: []string{"shop.test be_blue", "other.test be_blue"}}},
 		},

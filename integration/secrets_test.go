@@ -179,10 +179,10 @@ func TestNoSecretIsEverWritten(t *testing.T) {
 		for _, flags := range []string{"", "-v", "-o json", "-o json -v"} {
 			t.Run(name+" "+flags, func(t *testing.T) {
 				h := secretHome(t, c.gate, strings.TrimPrefix(c.echo, "http://"))
-				with := func(args ...string) said {
+				with := func(args ...string) answer {
 					return h.with(func(app *flip.App) { app.Drivers = driver.NewRegistry(append(all.Drivers().All(), guarded())...) }, append(args, strings.Fields(flags)...)...)
 				}
-				var told []said
+				var told []answer
 				got := with("run", filepath.Join(h.dir, "p.yaml"))
 				if told = append(told, got); got.code != c.code {
 					t.Errorf("want exit %d, got %s", c.code, got)
@@ -225,7 +225,7 @@ func secretHome(t *testing.T, step, echo string) *home {
 }
 
 // holdsNoSecret looks into everything that was said and every file of the state directory.
-func (h *home) holdsNoSecret(told []said) {
+func (h *home) holdsNoSecret(told []answer) {
 	h.Helper()
 	places := map[string]string{}
 	for i, s := range told {

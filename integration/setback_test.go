@@ -114,7 +114,8 @@ func (s *site) killedIn(label string, args ...string) {
 		}
 	}
 	err = c.Wait()
-	exit, ok := err.(*exec.ExitError)
+	exit := &exec.ExitError{}
+	ok := errors.As(err, &exit)
 	if !killed || !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		s.Fatalf("flip was not killed in %s: %v", label, err)
 	}

@@ -116,12 +116,12 @@ func TestRetryOfApply(t *testing.T) {
 var errAny, errDrift = errors.New("any error"), errors.New("drift")
 
 func matches(err, want error) bool {
-	switch want {
-	case nil:
+	switch {
+	case want == nil:
 		return err == nil
-	case errAny:
+	case errors.Is(want, errAny):
 		return err != nil
-	case errDrift:
+	case errors.Is(want, errDrift):
 		_, ok := errors.AsType[*driver.DriftError](err)
 		return ok
 	}

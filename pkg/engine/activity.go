@@ -315,8 +315,7 @@ func (x *Executor) driftError(target string, changes, drift []state.Change) erro
 // shows reports whether what was read has a change made. On a node that did
 // not answer nothing is: its objects only look as if they were deleted.
 func (x *Executor) shows(s state.State, err error, c state.Change) bool {
-	var partial *driver.PartialError
-	if errors.As(err, &partial) {
+	if partial, ok := errors.AsType[*driver.PartialError](err); ok {
 		if _, silent := partial.Nodes[x.Program.Pins.Targets[c.Target].Objects[c.Object].Node]; silent {
 			return false
 		}

@@ -70,8 +70,7 @@ func fail(class, format string, args ...any) *journal.Error {
 // toJournal turns any error into the form in which it is recorded, so that a
 // replay sees exactly what the first pass saw.
 func toJournal(err error) *journal.Error {
-	var own *journal.Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*journal.Error](err); ok {
 		e := &journal.Error{Class: own.Class, Text: err.Error(), Hints: own.Hints}
 		e.Hints = append(e.Hints, hint.Of(err)...)
 		return e
@@ -90,8 +89,7 @@ func toJournal(err error) *journal.Error {
 
 // classOf returns the class of an error that came out of Do.
 func classOf(err error) string {
-	var e *journal.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*journal.Error](err); ok {
 		return e.Class
 	}
 	return ""

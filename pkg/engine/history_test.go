@@ -250,8 +250,12 @@ func (h *history) faults() {
 		seed := h.rng.Uint64()
 		h.l.wrap[name] = func(inner driver.Driver) driver.Driver {
 			return drivertest.Faulty(mortal(inner), drivertest.Faults{Rate: rate, Seed: seed, Any: []drivertest.Fault{
-				{Kind: drivertest.FailBefore}, {Kind: drivertest.LoseReply}, {Kind: drivertest.HalfBatch}, {Kind: drivertest.Throttle},
-				{Kind: drivertest.LateWrite, Delay: 2 * time.Second}, {Kind: drivertest.Slow, Delay: time.Second},
+				{Kind: drivertest.FailBefore},
+				{Kind: drivertest.LoseReply},
+				{Kind: drivertest.HalfBatch},
+				{Kind: drivertest.Throttle},
+				{Kind: drivertest.LateWrite, Delay: 2 * time.Second},
+				{Kind: drivertest.Slow, Delay: time.Second},
 			}})
 		}
 	}

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type lab struct {
 	t     testing.TB
 	dir   string
 	text  string
+	file  string // the plan's, when the test writes one
 	log   *slog.Logger
 	mems  map[string]*mem.Target
 	env   map[string]string // for secrets
@@ -125,7 +127,7 @@ type witness struct {
 }
 
 func (w *witness) Apply(ctx context.Context, changes []state.Change) error {
-	before, _ := w.Target.Read(ctx)
+	before, _ := w.Read(ctx)
 	if err := w.Target.Apply(ctx, changes); err != nil {
 		return err
 	}
@@ -175,7 +177,7 @@ func (l *lab) runner() *engine.Runner {
 
 func (l *lab) load() plan.Plan {
 	l.t.Helper()
-	p, err := plan.Load([]byte(l.text), plan.Options{File: "plan.yaml"})
+	p, err := plan.Load([]byte(l.text), plan.Options{File: stdcmp.Or(l.file, "plan.yaml")})
 	must(l.t, err)
 	return p
 }
@@ -382,4 +384,9 @@ func quickDir(t testing.TB) string {
 	}
 	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
 	return dir
+}
+
+func writeText(t testing.TB, path, text string) {
+	t.Helper()
+	must(t, os.WriteFile(path, []byte(text), 0o600))
 }

@@ -63,8 +63,7 @@ func Run(c Context, p *Program, runID string) Result {
 	f := frame{c: c, p: p, runID: runID, path: "/steps", effects: &effects, outputs: map[string]map[string]string{}, committed: &committed}
 	err := f.steps(p.Plan.Steps)
 	r := Result{Err: err, Effects: effects}
-	var se *stepError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*stepError](err); ok {
 		r.Step, r.Path = se.step, se.path
 		r.Pause = se.act == "pause" || committed
 	}
@@ -143,8 +142,7 @@ func (f frame) attempts(s plan.Step) (string, error) {
 }
 
 func retryable(err error) bool {
-	var inner *stepError
-	if errors.As(err, &inner) {
+	if _, ok := errors.AsType[*stepError](err); ok {
 		return false // a step inside had retries of its own
 	}
 	switch classOf(err) {
@@ -159,8 +157,7 @@ func (f frame) failed(s plan.Step, err error) error {
 	if stopped(err) {
 		return err
 	}
-	var inner *stepError
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*stepError](err); ok {
 		if s.OnFail == "continue" {
 			return f.note(s, "done", "failed inside, the plan goes on: "+inner.err.Error())
 		}

@@ -415,8 +415,7 @@ func reasonText(s string) string {
 
 // reasonOf is an error without the step's name, which is told beside it.
 func reasonOf(err error) string {
-	var se *stepError
-	if errors.As(err, &se) {
+	if se, ok := errors.AsType[*stepError](err); ok {
 		return se.err.Error()
 	}
 	return err.Error()

@@ -323,24 +323,30 @@ func (p *Program) plotRamp(r plan.Ramp, from, to []selected, now pre) (ramp, err
 			}
 		}
 		if full == 0 {
-			return plot, &journal.Error{Class: classInvalid, Text: fmt.Sprintf("%s has no weight on %s to ramp from", r.From, t.target),
-				Hints: []string{"give the weight that a member has at 100 %: ramp: {full: 100, ...}"}}
+			return plot, &journal.Error{
+				Class: classInvalid, Text: fmt.Sprintf("%s has no weight on %s to ramp from", r.From, t.target),
+				Hints: []string{"give the weight that a member has at 100 %: ramp: {full: 100, ...}"},
+			}
 		}
 		for _, id := range t.ids {
 			plot.to[state.Key{Target: t.target, Object: id, Attribute: "weight"}] = full
 			next := maps.Clone(now[t.target][id])
 			next["weight"] = state.Int(full)
 			if p.capacity(t.target, id, next) == 0 {
-				return plot, &journal.Error{Class: classInvalid, Text: fmt.Sprintf("%s would take no traffic at any weight: state is %s", p.name(t.target, id), next["state"]),
-					Hints: []string{fmt.Sprintf("before the ramp: set: {group: %s, weight: 0, state: ready}", r.To)}}
+				return plot, &journal.Error{
+					Class: classInvalid, Text: fmt.Sprintf("%s would take no traffic at any weight: state is %s", p.name(t.target, id), next["state"]),
+					Hints: []string{fmt.Sprintf("before the ramp: set: {group: %s, weight: 0, state: ready}", r.To)},
+				}
 			}
 		}
 	}
 	for _, percent := range r.Percent {
 		for k, full := range plot.to {
 			if float64(full)*float64(percent)/100 < 0.5 || (percent < 100 && float64(full)*float64(100-percent)/100 < 0.5) {
-				return plot, &journal.Error{Class: classInvalid, Text: fmt.Sprintf("%d %% of weight %d is not a whole weight (%s)", percent, full, p.name(k.Target, k.Object)),
-					Hints: []string{"let both sides count from a larger weight: ramp: {full: 100, ...}"}}
+				return plot, &journal.Error{
+					Class: classInvalid, Text: fmt.Sprintf("%d %% of weight %d is not a whole weight (%s)", percent, full, p.name(k.Target, k.Object)),
+					Hints: []string{"let both sides count from a larger weight: ramp: {full: 100, ...}"},
+				}
 			}
 		}
 	}

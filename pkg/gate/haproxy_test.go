@@ -26,6 +26,7 @@ func (inert) Read(context.Context) (state.State, error)       { return state.Sta
 func (inert) Apply(context.Context, []state.Change) error     { return nil }
 func (b *balancer) target(names map[string]string) targetFunc { return targetOf(b, names) }
 func (b *balancer) serve(id string, answers, errs int64)      { b.traffic[id] = b.more(id, answers, errs) }
+
 func (b *balancer) more(id string, a, e int64) (t driver.Traffic) {
 	t = b.traffic[id]
 	t.Answers += a

@@ -40,7 +40,7 @@ func all(err error) []string {
 		if h, ok := err.(*hinted); ok { //nolint:errorlint // walks the chain itself
 			hints = append(hints, h.text)
 		}
-		if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // walks the chain itself
+		if many, ok := err.(interface{ Unwrap() []error }); ok {
 			for _, e := range many.Unwrap() {
 				hints = append(hints, all(e)...)
 			}

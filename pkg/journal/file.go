@@ -17,8 +17,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/oklog/ulid/v2"
+
+	"github.com/flip-cli/flip/pkg/hint"
 )
 
 // The files of a run.

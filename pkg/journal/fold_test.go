@@ -6,9 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/state"
-	"github.com/google/go-cmp/cmp"
 )
 
 // story numbers records and gives each its own second.

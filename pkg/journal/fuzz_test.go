@@ -6,8 +6,9 @@ import (
 	"os"
 	"testing"
 
-	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/flip-cli/flip/pkg/journal"
 )
 
 // FuzzRead: whatever a file holds, reading ends with whole records or an

@@ -7,8 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/gofrs/flock"
+
+	"github.com/flip-cli/flip/pkg/hint"
 )
 
 // Waiting for the advisory lock on a file. Writers hold it for one write and
@@ -49,7 +50,7 @@ func (l latch) Lock()   { l <- struct{}{} }
 func (l latch) Unlock() { <-l }
 
 func wasTimeout(err error) bool {
-	t, ok := err.(interface{ Timeout() bool }) //nolint:errorlint // context.DeadlineExceeded itself
+	t, ok := err.(interface{ Timeout() bool })
 	return ok && t.Timeout()
 }
 

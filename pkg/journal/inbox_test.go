@@ -5,9 +5,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/flip-cli/flip/pkg/journal"
 )
 
 func TestMessagesWaitInOrderUntilConsumed(t *testing.T) {

@@ -12,9 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/journal"
-	"github.com/google/go-cmp/cmp"
 )
 
 var scopes = []string{"haproxy:///run/haproxy/admin.sock/be_web", "dns://cloudflare/example.com"}

@@ -9,8 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/flip-cli/flip/pkg/journal"
 )
 
 func look(key, member, text string) journal.Record {

@@ -14,9 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/flip-cli/flip/pkg/journal"
 )
 
 // roleEnv makes the test binary another flip process: "drive" or "lock".

@@ -4,8 +4,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/flip-cli/flip/pkg/journal"
 )
 
 func TestANewProcessWithAnOldNumberIsNotMistakenForIt(t *testing.T) {

@@ -5,8 +5,9 @@ import (
 	"os"
 	"testing"
 
-	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/flip-cli/flip/pkg/journal"
 )
 
 func TestASecretIsBlankedHoweverItIsWritten(t *testing.T) {

@@ -91,11 +91,11 @@ func (d *decoder) value(n *node, v reflect.Value) {
 		v.Set(fresh)
 		return
 	}
-	if u, ok := v.Addr().Interface().(Unmarshaler); ok {
+	if u, ok := reflect.TypeAssert[Unmarshaler](v.Addr()); ok {
 		d.foreign(n, u.UnmarshalPlan(Node{n: n, label: d.label}))
 		return
 	}
-	if u, ok := v.Addr().Interface().(yamlUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[yamlUnmarshaler](v.Addr()); ok {
 		d.foreign(n, u.UnmarshalYAML(func(out any) error {
 			var errs Errors
 			inner := *d
@@ -126,7 +126,7 @@ func (d *decoder) value(n *node, v reflect.Value) {
 			return
 		}
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok && n.kind == scalarKind && !n.null() {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok && n.kind == scalarKind && !n.null() {
 		d.foreign(n, u.UnmarshalText([]byte(n.text)))
 		return
 	}

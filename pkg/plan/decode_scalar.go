@@ -42,10 +42,10 @@ func (d *decoder) scalar(n *node, v reflect.Value) {
 
 // wanted is what a field takes, for people.
 func wanted(t reflect.Type) string {
-	switch {
-	case t == durationType:
+	switch t {
+	case durationType:
 		return `a duration like "30s"`
-	case t == percentType:
+	case percentType:
 		return `a share like "1%"`
 	}
 	switch t.Kind() {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -203,18 +204,18 @@ func (l *loader) choice(n *node, what, missing string, words []string) string {
 
 // list2 is "a, b or c".
 func list2(words []string) string {
-	out := ""
+	var out strings.Builder
 	for i, w := range words {
 		switch i {
 		case 0:
 		case len(words) - 1:
-			out += " or "
+			out.WriteString(" or ")
 		default:
-			out += ", "
+			out.WriteString(", ")
 		}
-		out += w
+		out.WriteString(w)
 	}
-	return out
+	return out.String()
 }
 
 // retry reads `retry: 3` and `retry: {attempts: 3, backoff: 1s, max: 30s}`.

@@ -50,7 +50,9 @@ var (
 		}{}, Attributes: []plan.SchemaAttribute{{Name: "values", Type: "list"}, {Name: "ttl", Type: "int"}}, Selectors: []string{"record"}},
 	}
 	gateKinds = []plan.SchemaBlock{
-		{Name: "http", Config: httpGate{}}, {Name: "haproxy", Config: rateGate{}}, {Name: "alb", Config: rateGate{}},
+		{Name: "http", Config: httpGate{}},
+		{Name: "haproxy", Config: rateGate{}},
+		{Name: "alb", Config: rateGate{}},
 		{Name: "resolve", Config: struct {
 			Name string   `yaml:"name"`
 			Set  []string `yaml:"set"`

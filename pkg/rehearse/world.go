@@ -228,8 +228,8 @@ func stepOf(key string) string {
 		return ""
 	}
 	parts := strings.Split(rest, "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		id, _, _ := strings.Cut(parts[i], ".")
+	for _, part := range slices.Backward(parts) {
+		id, _, _ := strings.Cut(part, ".")
 		id, _, _ = strings.Cut(id, "[")
 		if id != "" && (id[0] < '0' || id[0] > '9') {
 			return id

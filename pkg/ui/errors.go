@@ -95,7 +95,7 @@ func cleanKeepTabs(s string) string {
 // single takes a list of errors apart. Not every error with several below it
 // is a list: one that has words of its own stays whole.
 func single(err error) []error {
-	many, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // walks the chain itself
+	many, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		if inner := errors.Unwrap(err); inner != nil && inner.Error() == err.Error() {
 			if all := single(inner); len(all) > 1 {
@@ -145,7 +145,7 @@ func chain(err error) []error {
 		return nil
 	}
 	all := []error{err}
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // walks the chain itself
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range many.Unwrap() {
 			all = append(all, chain(e)...)
 		}
@@ -193,11 +193,12 @@ func WriteAnnotations(w io.Writer, err error) error {
 		if !ok {
 			continue
 		}
-		text := placePattern.ReplaceAllString(one.Error(), "")
+		var text strings.Builder
+		text.WriteString(placePattern.ReplaceAllString(one.Error(), ""))
 		for _, h := range hintsOf(one) {
-			text += "\nhint: " + h
+			text.WriteString("\nhint: " + h)
 		}
-		if _, err := fmt.Fprintf(w, "::error file=%s,line=%d,col=%d::%s\n", escapeProperty(p.file), p.line, p.column, escapeData(text)); err != nil {
+		if _, err := fmt.Fprintf(w, "::error file=%s,line=%d,col=%d::%s\n", escapeProperty(p.file), p.line, p.column, escapeData(text.String())); err != nil {
 			return err
 		}
 	}

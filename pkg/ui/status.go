@@ -3,6 +3,7 @@ package ui
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/journal"
@@ -275,21 +276,21 @@ func gateSegment(name string, members []gateNow) segment {
 // fit puts segments side by side in at most w columns; what is too long is
 // cut, and colour is put on what is left.
 func (o Options) fit(segments []segment, w int) string {
-	out := ""
+	var out strings.Builder
 	for i, s := range segments {
 		if i > 0 {
 			if w <= gap {
 				break
 			}
-			out += "  "
+			out.WriteString("  ")
 			w -= gap
 		}
 		text := cut(s.text, w)
 		if text == "" {
 			break
 		}
-		out += o.paint(s.tone, text)
+		out.WriteString(o.paint(s.tone, text))
 		w -= width(text)
 	}
-	return out
+	return out.String()
 }

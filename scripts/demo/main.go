@@ -43,8 +43,10 @@ func run(ctx context.Context, asJSON bool, out io.Writer) error {
 	}
 	d.estate, err = estate.Start(ctx, dir, estate.Config{
 		Servers: []estate.Server{
-			{Name: "web1", Version: "v1", Weight: 100}, {Name: "web2", Version: "v1", Weight: 100},
-			{Name: "web3", Version: "v1"}, {Name: "web4", Version: "v1"},
+			{Name: "web1", Version: "v1", Weight: 100},
+			{Name: "web2", Version: "v1", Weight: 100},
+			{Name: "web3", Version: "v1"},
+			{Name: "web4", Version: "v1"},
 		},
 		HAProxy:     haproxytest.Config{CheckInterval: 200 * time.Millisecond},
 		BadVersions: map[string]float64{"v3": 0.2},

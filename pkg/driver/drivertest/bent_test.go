@@ -59,6 +59,7 @@ func (b *bent) Scopes() []string { return b.scopes() }
 func (b *bent) Settle(ctx context.Context, changes []state.Change) error {
 	return b.settle(ctx, changes)
 }
+
 func (b *bent) Locate(kind, name string) (map[string]state.Object, error) {
 	return b.locate(kind, name)
 }

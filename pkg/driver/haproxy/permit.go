@@ -17,8 +17,7 @@ const needAdmin = "put `level admin` on its `stats socket` line"
 func (t *Target) Permit(ctx context.Context) error {
 	return t.failure(at(t.nodes, func(n *node) error {
 		answers, err := n.read(ctx, "show cli level")
-		var r *refused
-		if errors.As(err, &r) {
+		if _, ok := errors.AsType[*refused](err); ok {
 			return nil
 		}
 		if err != nil {

@@ -91,8 +91,10 @@ func TestRecordSetsKeepTheContract(t *testing.T) {
 			}}), "")
 		},
 		Settable: []drivertest.Settable{
-			{Objects: []string{www}, Attribute: mem.Values, A: one,
-				B: state.List([]string{"192.0.2.2", "192.0.2.1"}), C: state.List([]string{"203.0.113.9"})},
+			{
+				Objects: []string{www}, Attribute: mem.Values, A: one,
+				B: state.List([]string{"192.0.2.2", "192.0.2.1"}), C: state.List([]string{"203.0.113.9"}),
+			},
 			{Objects: []string{www}, Attribute: mem.TTL, A: state.Int(3600), B: state.Int(60), C: state.Int(61)},
 		},
 		Create: &drivertest.Creation{Kind: mem.Record, Name: "new.example.com A", Attrs: map[string]state.Value{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -128,9 +129,7 @@ func (t *Target) newborn(w *world, changes []state.Change) (state.Object, error)
 		return o, notFound(*w, id)
 	}
 	known := make(map[string]state.Object, len(w.Known)+1)
-	for i, obj := range w.Known {
-		known[i] = obj
-	}
+	maps.Copy(known, w.Known)
 	known[id] = bare(o)
 	w.Known = known
 	return o, nil
@@ -189,9 +188,7 @@ func (t *Target) learn(found map[string]state.Object) error {
 		for id, o := range found {
 			known[id] = bare(o)
 		}
-		for id, o := range w.Known {
-			known[id] = o
-		}
+		maps.Copy(known, w.Known)
 		w.Known = known
 		return nil
 	})

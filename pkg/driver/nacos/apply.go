@@ -37,7 +37,7 @@ func (t *Target) Apply(ctx context.Context, changes []state.Change) error {
 	t.presubscribe(ctx, servicesOf(work))
 	for _, j := range work {
 		if err := t.write(ctx, j); err != nil {
-			return fmt.Errorf("nacos: %s %s: %w", j.verb(), j.subject.id(), err)
+			return fmt.Errorf("nacos: %s %s: %w", j.verb(), j.id(), err)
 		}
 	}
 	if err := t.verify(ctx, work); err != nil {
@@ -154,7 +154,7 @@ func (t *Target) gone(s subject, snap snapshot) error {
 func (j *job) update(open []state.Change) error {
 	for _, c := range open {
 		if err := j.set(c); err != nil {
-			return fmt.Errorf("%s: %w", j.subject.id(), err)
+			return fmt.Errorf("%s: %w", j.id(), err)
 		}
 	}
 	return nil
@@ -198,10 +198,10 @@ func (j *job) register(open []state.Change) error {
 		wanted[c.Attribute] = c.To
 	}
 	if wanted[Registered] != "true" {
-		return missing(hint.Wrap(fmt.Errorf("%s is not registered", j.subject.id()), "set registered: true for a persistent instance, or start the process that registers it"))
+		return missing(hint.Wrap(fmt.Errorf("%s is not registered", j.id()), "set registered: true for a persistent instance, or start the process that registers it"))
 	}
 	if wanted[Ephemeral].Bool() {
-		return hint.Wrap(fmt.Errorf("%s: an ephemeral instance is registered by its owner", j.subject.id()), "start its process")
+		return hint.Wrap(fmt.Errorf("%s: an ephemeral instance is registered by its owner", j.id()), "start its process")
 	}
 	j.kind = register
 	j.want = instance{key: j.key, weight: 1, enabled: true, metadata: map[string]string{}}
@@ -211,12 +211,12 @@ func (j *job) register(open []state.Change) error {
 		case Metadata:
 			m, err := parseMetadata(wanted[attr].Text())
 			if err != nil {
-				return fmt.Errorf("%s: metadata is a JSON object of texts: %w", j.subject.id(), err)
+				return fmt.Errorf("%s: metadata is a JSON object of texts: %w", j.id(), err)
 			}
 			j.want.metadata = m
 		default:
 			if err := j.set(state.Change{Attribute: attr, To: wanted[attr]}); err != nil {
-				return fmt.Errorf("%s: %w", j.subject.id(), err)
+				return fmt.Errorf("%s: %w", j.id(), err)
 			}
 		}
 	}

@@ -99,8 +99,10 @@ func (c *client) login(ctx context.Context, n *node) (string, time.Duration, err
 	}
 	var body []byte
 	for _, path := range paths {
-		body, err = c.send(ctx, n, call{method: http.MethodPost, path: path, login: true,
-			params: url.Values{"username": {username}, "password": {password}}}, "")
+		body, err = c.send(ctx, n, call{
+			method: http.MethodPost, path: path, login: true,
+			params: url.Values{"username": {username}, "password": {password}},
+		}, "")
 		if !isStatus(err, http.StatusNotFound, http.StatusGone, http.StatusMethodNotAllowed, http.StatusNotImplemented) {
 			break
 		}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -116,12 +117,7 @@ func isStatus(err error, codes ...int) bool {
 	if !errors.As(err, &s) {
 		return false
 	}
-	for _, code := range codes {
-		if s.code == code {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, s.code)
 }
 
 // any asks the servers one after the other until one gives an answer that
@@ -274,8 +270,7 @@ func (req call) outcome(err, cause error) error {
 
 // bare takes method and URL off the error of net/http: they hold the tuple.
 func bare(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
 	}
 	return err

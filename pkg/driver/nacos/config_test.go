@@ -101,8 +101,10 @@ func TestFactsOfAnInstance(t *testing.T) {
 	same(t, "object", state.Object{
 		Kind: nacos.KindInstance, Name: a1,
 		Attrs: map[string]state.Value{nacos.Enabled: "true", nacos.Weight: "10", nacos.Ephemeral: "true"},
-		Info: map[string]string{"address": a1, "host": "10.1.0.11", "cluster": "DEFAULT", "service": "users", "group": "DEFAULT_GROUP",
-			"healthy": "true", "metadata.version": "1"},
+		Info: map[string]string{
+			"address": a1, "host": "10.1.0.11", "cluster": "DEFAULT", "service": "users", "group": "DEFAULT_GROUP",
+			"healthy": "true", "metadata.version": "1",
+		},
 	}, s.Objects[id(a1)])
 }
 
@@ -166,8 +168,10 @@ func TestANewInstanceIsLocatedInTheTargetsCluster(t *testing.T) {
 	d := open(t, c, driver.Env{})
 	found, err := d.Locate(nacos.KindInstance, a1)
 	must(t, err)
-	same(t, "located", map[string]state.Object{"DEFAULT_GROUP@@users/hz/" + a1: {Kind: nacos.KindInstance, Name: a1,
-		Info: map[string]string{"address": a1, "host": "10.1.0.11", "cluster": "hz", "service": "users", "group": "DEFAULT_GROUP"}}}, found)
+	same(t, "located", map[string]state.Object{"DEFAULT_GROUP@@users/hz/" + a1: {
+		Kind: nacos.KindInstance, Name: a1,
+		Info: map[string]string{"address": a1, "host": "10.1.0.11", "cluster": "hz", "service": "users", "group": "DEFAULT_GROUP"},
+	}}, found)
 	for name, want := range map[string]string{"nobody": "is not ip:port", "orders/" + a1: "is not service/ip:port of this target"} {
 		_, err := d.Locate(nacos.KindInstance, name)
 		failsWith(t, err, want, "")

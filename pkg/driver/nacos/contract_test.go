@@ -51,8 +51,10 @@ func TestTheStandInFulfilsTheContract(t *testing.T) {
 					f.Register("LEGACY@@orders",
 						nacostest.Instance{Address: "10.1.0.31:9090", Weight: 1, Persistent: true, Metadata: map[string]string{"k": "ü=,&"}},
 						nacostest.Instance{Address: "10.1.0.32:9090", Weight: 1, Persistent: true})
-					cfg := nacos.Config{Servers: f.Servers(), Service: nacos.Names{"users", "LEGACY@@orders"}, ConsumerCache: "none", Timeout: 2 * time.Second,
-						Username: "flip", Password: "a long secret"}
+					cfg := nacos.Config{
+						Servers: f.Servers(), Service: nacos.Names{"users", "LEGACY@@orders"}, ConsumerCache: "none", Timeout: 2 * time.Second,
+						Username: "flip", Password: "a long secret",
+					}
 					return drivertest.Target{
 						Driver:  open(t, cfg, driver.Env{Secrets: secret.NewResolver(&secret.Redactor{})}),
 						Outside: func(t *testing.T, c state.Change) { outside(t, f, c) },

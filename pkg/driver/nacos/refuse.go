@@ -2,6 +2,7 @@ package nacos
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/flip-cli/flip/pkg/hint"
@@ -41,9 +42,7 @@ func traffic(i instance) float64 {
 // after is the service when the work is done.
 func after(s snapshot, work []job, svc service) snapshot {
 	next := snapshot{detail: s.detail, instances: map[key]instance{}}
-	for k, i := range s.instances {
-		next.instances[k] = i
-	}
+	maps.Copy(next.instances, s.instances)
 	for _, j := range work {
 		switch {
 		case j.service != svc:

@@ -123,7 +123,7 @@ func (t *Target) verify(ctx context.Context, work []job) error {
 func (t *Target) done(work []job) {
 	for _, j := range work {
 		if j.kind == deregister {
-			t.forget(j.subject.id())
+			t.forget(j.id())
 		}
 		t.absence(j.subject, true)
 	}
@@ -135,9 +135,9 @@ func shown(work []job, snaps map[service]snapshot) error {
 		switch {
 		case j.kind == deregister && !exists:
 		case j.kind == deregister:
-			return fmt.Errorf("%s is still registered", j.subject.id())
+			return fmt.Errorf("%s is still registered", j.id())
 		case !exists:
-			return hint.Wrap(fmt.Errorf("the server took the write but lists no instance %s", j.subject.id()), "its owner is gone, or registered elsewhere")
+			return hint.Wrap(fmt.Errorf("the server took the write but lists no instance %s", j.id()), "its owner is gone, or registered elsewhere")
 		default:
 			if err := differs(j, live); err != nil {
 				return err
@@ -151,14 +151,14 @@ func differs(j job, live instance) error {
 	now, want := live.attrs(), j.want.attrs()
 	for _, attr := range []string{Enabled, Weight} {
 		if now[attr] != want[attr] {
-			return hint.Wrap(fmt.Errorf("the server answered ok, but %s of %s is %s, not %s", attr, j.subject.id(), now[attr], want[attr]),
+			return hint.Wrap(fmt.Errorf("the server answered ok, but %s of %s is %s, not %s", attr, j.id(), now[attr], want[attr]),
 				"its owner or somebody else registered or changed it at the same time")
 		}
 	}
 	// The owner may add metadata meanwhile; none may be lost.
 	for k, v := range j.want.metadata {
 		if live.metadata[k] != v {
-			return fmt.Errorf("metadata %s of %s is %q, not %q", k, j.subject.id(), live.metadata[k], v)
+			return fmt.Errorf("metadata %s of %s is %q, not %q", k, j.id(), live.metadata[k], v)
 		}
 	}
 	return nil

@@ -28,8 +28,10 @@ func TestEveryWriteIsTheWholeTupleInTheWordsOfTheVersion(t *testing.T) {
 		}
 		query, err := url.ParseQuery(strings.TrimPrefix(writes[0], want))
 		must(t, err)
-		tuple := url.Values{"namespaceId": {"prod-id"}, "groupName": {"DEFAULT_GROUP"}, "serviceName": {"DEFAULT_GROUP@@users"}, "clusterName": {"DEFAULT"},
-			"ip": {"10.1.0.11"}, "port": {"8080"}, "ephemeral": {"true"}, "enabled": {"false"}, "weight": {"10"}, "metadata": {`{"version":"1"}`}}
+		tuple := url.Values{
+			"namespaceId": {"prod-id"}, "groupName": {"DEFAULT_GROUP"}, "serviceName": {"DEFAULT_GROUP@@users"}, "clusterName": {"DEFAULT"},
+			"ip": {"10.1.0.11"}, "port": {"8080"}, "ephemeral": {"true"}, "enabled": {"false"}, "weight": {"10"}, "metadata": {`{"version":"1"}`},
+		}
 		switch version[0] {
 		case '1':
 			tuple.Set("cluster", "DEFAULT")

@@ -161,10 +161,10 @@ func (be *fakeBackend) serversState(out *bytes.Buffer) {
 
 // result is what check-t.h calls neutral, failed and passed.
 func (s *FakeServer) result() int {
-	switch {
-	case s.last == "L7OK":
+	switch s.last {
+	case "L7OK":
 		return 3
-	case s.last == "L4CON":
+	case "L4CON":
 		return 2
 	}
 	return 0

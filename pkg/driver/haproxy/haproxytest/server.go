@@ -211,7 +211,7 @@ func (s *Server) poll(ctx context.Context, ask func() error) error {
 		}
 		select {
 		case <-s.proc.done:
-			return fmt.Errorf("it ended (%v):\n%s", s.proc.err, s.Log())
+			return fmt.Errorf("it ended (%w):\n%s", s.proc.err, s.Log())
 		case <-ctx.Done():
 			return fmt.Errorf("%w; %w\n%s", ctx.Err(), err, s.Log())
 		case <-tick.C:

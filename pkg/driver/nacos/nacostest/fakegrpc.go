@@ -231,8 +231,10 @@ func (n *fakeNode) pushTo(p *peer, s *fakeService, full string) {
 	case EmptyPush:
 		info["hosts"] = []any{}
 	}
-	p.send <- pack("NotifySubscriberRequest", map[string]any{"requestId": fmt.Sprint(f.stamp), "namespace": f.o.Namespace,
-		"serviceName": s.name, "groupName": s.group, "module": "naming", "serviceInfo": info})
+	p.send <- pack("NotifySubscriberRequest", map[string]any{
+		"requestId": fmt.Sprint(f.stamp), "namespace": f.o.Namespace,
+		"serviceName": s.name, "groupName": s.group, "module": "naming", "serviceInfo": info,
+	})
 }
 
 func failure(code int, text string) *nacosgrpc.Payload {

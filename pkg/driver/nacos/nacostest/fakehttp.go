@@ -108,7 +108,7 @@ func (n *fakeNode) answer(w http.ResponseWriter, r *http.Request, path string) {
 // they do not know; here it is a mistake.
 func wrong(spec string, got url.Values) string {
 	var known []string
-	for _, name := range strings.Fields(spec) {
+	for name := range strings.FieldsSeq(spec) {
 		bare := strings.TrimSuffix(name, "!")
 		known = append(known, bare)
 		if bare != name && got.Get(bare) == "" {
@@ -214,8 +214,10 @@ func (x *exchange) serviceV1() {
 	for _, c := range x.node.clusters(s) {
 		clusters = append(clusters, map[string]any{"name": c, "healthChecker": map[string]any{"type": "TCP"}, "metadata": map[string]any{}})
 	}
-	writeJSON(x.w, http.StatusOK, map[string]any{"namespaceId": x.node.fake.o.Namespace, "groupName": s.group, "name": s.name,
-		"protectThreshold": s.threshold, "metadata": map[string]any{}, "selector": map[string]any{"type": "none"}, "clusters": clusters})
+	writeJSON(x.w, http.StatusOK, map[string]any{
+		"namespaceId": x.node.fake.o.Namespace, "groupName": s.group, "name": s.name,
+		"protectThreshold": s.threshold, "metadata": map[string]any{}, "selector": map[string]any{"type": "none"}, "clusters": clusters,
+	})
 }
 
 func (x *exchange) serviceV3() {
@@ -228,8 +230,10 @@ func (x *exchange) serviceV3() {
 	for _, c := range x.node.clusters(s) {
 		clusters[c] = map[string]any{"clusterName": c}
 	}
-	x.result(map[string]any{"namespaceId": x.node.fake.o.Namespace, "groupName": s.group, "serviceName": s.name, "ephemeral": s.ephemeral,
-		"protectThreshold": s.threshold, "metadata": map[string]any{}, "clusterMap": clusters})
+	x.result(map[string]any{
+		"namespaceId": x.node.fake.o.Namespace, "groupName": s.group, "serviceName": s.name, "ephemeral": s.ephemeral,
+		"protectThreshold": s.threshold, "metadata": map[string]any{}, "clusterMap": clusters,
+	})
 }
 
 // operators is the list of one cluster for operators, nil when it answered.

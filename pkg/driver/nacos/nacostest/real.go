@@ -137,9 +137,13 @@ func (r *Real) Stop() { r.halt() }
 
 // Kill is a machine that is gone. Restart brings it back.
 func (r *Real) Kill() {
-	if r.proc != nil {
-		r.proc.signalGroup(syscall.SIGKILL)
-		<-r.proc.done
+	if r.proc == nil {
+		return
+	}
+	r.proc.signalGroup(syscall.SIGKILL)
+	<-r.proc.done
+	if r.proc.archive != "" {
+		_ = os.Remove(r.proc.archive) // half of one, of a server that failed to start
 	}
 }
 
@@ -182,7 +186,12 @@ func (r *Real) makeAdmin(ctx context.Context) error {
 		return fmt.Errorf("make the first user: %s (status %d, %w)", answer, status, err)
 	}
 	r.Username, r.Password = "nacos", password
-	return nil
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return r.await(ctx, func() error {
+		_, err := r.Login(ctx)
+		return err
+	})
 }
 
 // generation is 2 or 3.

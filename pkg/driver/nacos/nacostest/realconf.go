@@ -128,6 +128,8 @@ func (r *Real) writeConfig() error {
 		"nacos.core.auth.enabled=" + auth,
 		"nacos.core.auth.admin.enabled=" + auth,
 		"nacos.core.auth.console.enabled=" + auth,
+		// Otherwise a user that was just made is unknown for up to 15 s.
+		"nacos.core.auth.caching.enabled=false",
 		// Both are refused when empty; nobody uses them here.
 		"nacos.core.auth.server.identity.key=flip-test",
 		"nacos.core.auth.server.identity.value=flip-test",
@@ -147,14 +149,14 @@ func (r *Real) writeConfig() error {
 // lives for seconds here.
 func (r *Real) arguments() []string {
 	return []string{
-		"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+		"-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xlog:cds=off", "-Xlog:cds+dynamic=off",
 		"-Dnacos.standalone=true",
-		"-Dnacos.home="+r.home,
-		"-Duser.home="+r.home,
-		"-Djava.io.tmpdir="+filepath.Join(r.home, "tmp"),
+		"-Dnacos.home=" + r.home,
+		"-Duser.home=" + r.home,
+		"-Djava.io.tmpdir=" + filepath.Join(r.home, "tmp"),
 		// No fsync: nothing here outlives the test.
 		"-Dderby.system.durability=test",
-		"-Dspring.config.additional-location=file:"+filepath.Join(r.home, "conf")+"/",
+		"-Dspring.config.additional-location=file:" + filepath.Join(r.home, "conf") + "/",
 		"-cp", r.dist.classpath, r.dist.main,
 	}
 }

@@ -86,7 +86,9 @@ func (r *Real) launch(ctx context.Context) error {
 		return err
 	}
 	r.proc.archive = training
-	if err := r.await(ctx); err != nil {
+	booting, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	if err := r.await(booting, func() error { return r.ready(booting) }); err != nil {
 		r.Kill()
 		return err
 	}
@@ -94,21 +96,20 @@ func (r *Real) launch(ctx context.Context) error {
 	return nil
 }
 
-func (r *Real) await(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
-	defer cancel()
+// await asks until the answer is nil, the context or the server ends.
+func (r *Real) await(ctx context.Context, ask func() error) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := r.ready(ctx)
+		err := ask()
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it is not ready after %s: %w; it said:\n%s", bootTimeout, err, r.log.last(30))
+			return fmt.Errorf("it is not ready in time: %w; it said:\n%s", err, r.log.last(30))
 		case <-r.proc.done:
-			return fmt.Errorf("it ended while it started; it said:\n%s", r.log.last(30))
+			return fmt.Errorf("it ended; it said:\n%s", r.log.last(30))
 		case <-tick.C:
 		}
 	}
@@ -133,9 +134,6 @@ func (r *Real) halt() {
 	case <-time.After(patience):
 	}
 	r.Kill()
-	if r.proc.archive != "" {
-		_ = os.Remove(r.proc.archive)
-	}
 }
 
 // archive is where java keeps the parsed classes of this server: a start takes
