@@ -85,7 +85,7 @@ func upgradeKind(resp *http.Response, err error) string {
 
 // converse sends a message every Ping and wants it back, until the socket ends or the load stops.
 func (l *Load) converse(conn *websocket.Conn, server string) {
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	ping := []byte("ping")
 	for !l.stopping.Load() {
 		if err := echo(conn, ping); err != nil {

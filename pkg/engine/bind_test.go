@@ -246,11 +246,12 @@ steps:
 				}
 				writeText(t, file, edited)
 				end, err := l.resume(engine.Options{AcceptPlanChange: test.accept})
-				if test.want == "" {
+				switch {
+				case test.want == "":
 					l.ended(journal.OutcomeDone, end, err)
-				} else if err == nil {
+				case err == nil:
 					t.Errorf("it was taken: %s", end.Outcome)
-				} else {
+				default:
 					contains(t, err.Error(), test.want)
 				}
 				same(t, "a1", test.a1, l.live("web")["a1"])

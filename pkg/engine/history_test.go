@@ -22,14 +22,11 @@ import (
 // history is one random life of a run: steps, faults, another operator, a
 // death.
 type history struct {
-	rng  *rand.Rand
-	l    *lab
-	d    *death
-	mu   sync.Mutex
-	last map[string]string // who wrote a weight last, and what: "flip 50", "them 51"
-	// found is what a weight was before the run first meant to change it.
-	found map[string]string
-	log   []string
+	rng *rand.Rand
+	l   *lab
+	d   *death
+	mu  sync.Mutex
+	log []string
 }
 
 const historyTargets = `

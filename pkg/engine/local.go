@@ -92,8 +92,7 @@ func (l *local) Do(key, activity string, in, out any) error {
 	if err := l.mayGoOn(); err != nil {
 		return err
 	}
-	switch activity {
-	case "clock":
+	if activity == "clock" {
 		return l.clock(key, in.(clockIn), out.(*journal.Until))
 	}
 	if durable(activity) {

@@ -44,8 +44,7 @@ func TestATargetThatCannotBeReadIsAPrecondition(t *testing.T) {
 	defer prog.Close()
 	must(t, l.mems["web"].Break("", "no route to host"))
 	_, err := l.runner().Start(context.Background(), prog, l.options(engine.Options{}))
-	var pre *engine.PreconditionError
-	if !errors.As(err, &pre) {
+	if _, ok := errors.AsType[*engine.PreconditionError](err); !ok {
 		t.Fatalf("got %v", err)
 	}
 	contains(t, err.Error(), "no route to host")

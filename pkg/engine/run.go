@@ -158,6 +158,9 @@ func (f frame) failed(s plan.Step, err error) error {
 		return err
 	}
 	if inner, ok := errors.AsType[*stepError](err); ok {
+		if s.OnFail == "pause" {
+			inner.act = "pause" // the container's word holds for what is in it
+		}
 		if s.OnFail == "continue" {
 			return f.note(s, "done", "failed inside, the plan goes on: "+inner.err.Error())
 		}

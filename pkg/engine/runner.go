@@ -365,7 +365,7 @@ func (s *session) forward() (journal.End, error) {
 		return s.interrupted()
 	}
 	reason := reasonOf(res.Err)
-	if !s.touched() {
+	if !s.touched() && !res.Pause {
 		return s.end(journal.End{Outcome: journal.OutcomeFailed, Step: res.Step, Reason: reason}, nil)
 	}
 	if res.Pause || s.o.NoRollback {

@@ -307,8 +307,8 @@ func (p *Program) plotRamp(r plan.Ramp, from, to []selected, now pre) (ramp, err
 	for _, t := range from {
 		for _, id := range t.ids {
 			w, _ := now[t.target][id]["weight"].Int()
-			if r.Full > 0 {
-				w = r.Full
+			if r.Full > 0 && w > 0 {
+				w = r.Full // a member that is out already stays out
 			}
 			plot.from[state.Key{Target: t.target, Object: id, Attribute: "weight"}] = w
 		}

@@ -228,7 +228,7 @@ func (l *loader) retry(n *node, missing Retry) Retry {
 		Backoff  time.Duration `yaml:"backoff"`
 		Max      time.Duration `yaml:"max"`
 	}(missing)
-	ok := false
+	var ok bool
 	if n.kind == scalarKind {
 		ok = l.read(n, "retry", &raw.Attempts)
 	} else {

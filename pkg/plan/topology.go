@@ -223,10 +223,9 @@ func (l *loader) checkText(n *node, at place) {
 		return
 	}
 	l.env.cache[n.text] = t
-	from := 0
 	for _, p := range t.parts {
 		if p.code != nil {
-			from = len([]rune(n.text[:p.from]))
+			from := len([]rune(n.text[:p.from]))
 			l.checkUses(n, p.code.uses, from, at)
 		}
 	}

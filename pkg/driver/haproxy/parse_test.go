@@ -174,8 +174,8 @@ func FuzzStat(f *testing.F) {
 			if r.errors > r.answers || r.scur < 0 || r.qcur < 0 {
 				t.Errorf("%+v", r)
 			}
-			r.health()
-			r.detail()
+			_ = r.health()
+			_ = r.detail()
 		})
 	})
 }

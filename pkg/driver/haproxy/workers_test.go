@@ -71,7 +71,7 @@ func TestOldWorkersCountBehindAMasterSocket(t *testing.T) {
 			<-hold
 		}
 	})}
-	go srv.Serve(l)
+	go func() { _ = srv.Serve(l) }()
 	t.Cleanup(func() { srv.Close() })
 	s := haproxytest.Start(t, haproxytest.Config{CheckInterval: check, MasterWorker: true, Backends: []haproxytest.Backend{
 		{Name: "be", Servers: []haproxytest.Member{server("a", l.Addr().String())}},

@@ -81,7 +81,7 @@ func newClient(cfg Config, env driver.Env, log *slog.Logger) (*client, error) {
 	}
 	transport := env.Transport
 	if transport == nil || cfg.TLS != (TLS{}) {
-		own := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // net/http promises the type
+		own := http.DefaultTransport.(*http.Transport).Clone() // net/http promises the type
 		own.TLSClientConfig = secure
 		own.MaxIdleConnsPerHost = 4
 		transport = own

@@ -186,5 +186,5 @@ func (t *Target) reassert(ctx context.Context, s subject, h hold) error {
 // say tells whoever watches the step and the log.
 func (t *Target) say(ctx context.Context, text string) {
 	driver.Progress(ctx, text)
-	t.log.WarnContext(ctx, text)
+	t.log.WarnContext(ctx, "hold", "saw", text)
 }

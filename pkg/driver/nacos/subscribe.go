@@ -268,7 +268,7 @@ func payload(kind string, body any, headers map[string]string) (*nacosgrpc.Paylo
 
 // localIP is the address that the server's console shows for the subscriber.
 func (s *subscription) localIP() string {
-	conn, err := net.Dial("udp", s.node.grpc) // sends nothing
+	conn, err := new(net.Dialer).DialContext(context.Background(), "udp", s.node.grpc) // sends nothing
 	if err != nil {
 		return "127.0.0.1"
 	}

@@ -20,7 +20,7 @@ import (
 // named serves its name on / and 200 on /health.
 func named(t *testing.T, name string) string {
 	t.Helper()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, name) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, name) }))
 	t.Cleanup(srv.Close)
 	return srv.Listener.Addr().String()
 }

@@ -35,6 +35,9 @@ type Real struct {
 	Version string
 	// Username and Password are an administrator's; empty without WithAuth.
 	Username, Password string
+	// Namespace is where Own, Persist, Set, Remove and Get work; public when
+	// empty. A test may change it.
+	Namespace string
 	// Boot is how long the last start took.
 	Boot time.Duration
 

@@ -34,7 +34,7 @@ func (r *Real) Own(tb testing.TB, service string, i Instance) *Owner {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o, err := newOwner(context.WithoutCancel(tb.Context()), net.JoinHostPort("127.0.0.1", strconv.Itoa(r.GRPCPort)), token, service, i)
+	o, err := newOwner(context.WithoutCancel(tb.Context()), net.JoinHostPort("127.0.0.1", strconv.Itoa(r.GRPCPort)), token, orElse(r.Namespace, "public"), service, i)
 	if err != nil {
 		tb.Fatalf("register %s at nacos %s: %v", i.Address, r.Version, err)
 	}
@@ -50,14 +50,14 @@ func (o *Owner) Leave() {
 	o.wg.Wait()
 }
 
-func newOwner(ctx context.Context, address, token, service string, i Instance) (*Owner, error) {
+func newOwner(ctx context.Context, address, token, namespace, service string, i Instance) (*Owner, error) {
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
 	ctx, end := context.WithCancel(ctx)
 	o := &Owner{conn: conn, end: end}
-	if err := o.register(ctx, token, service, i); err != nil {
+	if err := o.register(ctx, token, namespace, service, i); err != nil {
 		o.Leave()
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func newOwner(ctx context.Context, address, token, service string, i Instance) (
 // register does what a client does: a check, the stream of the server's own
 // requests, the registration. The server sets the connection up behind the
 // stream without an answer on 2.x, so the registration is tried until it is.
-func (o *Owner) register(ctx context.Context, token, service string, i Instance) error {
+func (o *Owner) register(ctx context.Context, token, namespace, service string, i Instance) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if _, err := o.ask(ctx, "ServerCheckRequest", map[string]any{"module": "internal"}, token); err != nil {
@@ -86,7 +86,7 @@ func (o *Owner) register(ctx context.Context, token, service string, i Instance)
 		return err
 	}
 	body := map[string]any{
-		"module": "naming", "type": "registerInstance", "namespace": "public", "serviceName": name, "groupName": group,
+		"module": "naming", "type": "registerInstance", "namespace": namespace, "serviceName": name, "groupName": group,
 		"instance": map[string]any{
 			"ip": host, "port": port, "weight": i.Weight, "healthy": !i.Unhealthy, "enabled": !i.Disabled, "ephemeral": true,
 			"clusterName": orElse(i.Cluster, "DEFAULT"), "serviceName": name, "metadata": orEmpty(i.Metadata),
@@ -225,6 +225,7 @@ func (r *Real) write(tb testing.TB, method, service string, i Instance) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	form.Set("namespaceId", orElse(r.Namespace, "public"))
 	if method == http.MethodDelete {
 		path, form = path+"?"+form.Encode(), nil
 	}
@@ -253,4 +254,44 @@ func (i Instance) form(service string) (url.Values, error) {
 		"ip": {host}, "port": {port}, "weight": {strconv.FormatFloat(i.Weight, 'g', -1, 64)},
 		"enabled": {strconv.FormatBool(!i.Disabled)}, "ephemeral": {strconv.FormatBool(!i.Persistent)}, "metadata": {string(metadata)},
 	}, nil
+}
+
+// Get is what operators are told about an instance; Unhealthy is not set.
+func (r *Real) Get(tb testing.TB, service, cluster, address string) (Instance, bool) {
+	tb.Helper()
+	group, name := splitService(service)
+	path := "/v1/ns/catalog/instances"
+	form := url.Values{"serviceName": {group + "@@" + name}, "clusterName": {cluster}, "pageNo": {"1"}, "pageSize": {"1000"}}
+	if r.generation() >= 3 {
+		path = "/v3/admin/ns/instance/list"
+		form = url.Values{"serviceName": {name}, "groupName": {group}, "clusterName": {cluster}}
+	}
+	form.Set("namespaceId", orElse(r.Namespace, "public"))
+	answer, status, err := r.Call(context.WithoutCancel(tb.Context()), http.MethodGet, path, form)
+	if err == nil && status == http.StatusNotFound {
+		return Instance{}, false // there is no such cluster yet
+	}
+	if err != nil || status != http.StatusOK {
+		tb.Fatalf("nacos %s: %s: status %d, %v: %s", r.Version, path, status, err, answer)
+	}
+	var all struct{ List, Data []realHost }
+	if err := json.Unmarshal([]byte(answer), &all); err != nil {
+		tb.Fatal(err)
+	}
+	for _, h := range append(all.List, all.Data...) {
+		if net.JoinHostPort(h.IP, strconv.Itoa(h.Port)) == address {
+			return Instance{
+				Address: address, Cluster: cluster, Weight: h.Weight, Disabled: !h.Enabled, Persistent: !h.Ephemeral, Metadata: h.Metadata,
+			}, true
+		}
+	}
+	return Instance{}, false
+}
+
+type realHost struct {
+	IP                 string
+	Port               int
+	Weight             float64
+	Enabled, Ephemeral bool
+	Metadata           map[string]string
 }
