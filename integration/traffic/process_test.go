@@ -48,7 +48,7 @@ func TestMainSaysWhatIsWrong(t *testing.T) {
 		args []string
 		says string
 	}{
-		"a flag that does not exist":  {[]string{"-name", "a"}, "-name"},
+		"a flag that does not exist":  {[]string{"-nam", "a"}, "-nam"},
 		"an address that is not here": {[]string{"-listen", "192.0.2.1:80"}, "192.0.2.1:80"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -92,8 +92,8 @@ func TestAWrongVariableSaysWhereItCameFrom(t *testing.T) {
 		want    string
 	}{
 		"an unknown name on the command line": {
-			plan.Options{Vars: map[string]string{"version": "v1"}},
-			"--var version: unknown variable \"version\"; did you mean \"version\"?\n  hint: variables: count, dry, hosts, old, ratio, soak, version\n",
+			plan.Options{Vars: map[string]string{"vrsion": "v1"}},
+			"--var vrsion: unknown variable \"vrsion\"; did you mean \"version\"?\n  hint: variables: count, dry, hosts, old, ratio, soak, version\n",
 		},
 		"a pattern on the command line": {
 			plan.Options{Vars: map[string]string{"version": "42"}},

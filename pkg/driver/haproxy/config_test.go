@@ -61,7 +61,7 @@ func TestABlockThatIsWrongIsRefused(t *testing.T) {
 		{"the same name twice", `{endpoints: [x=/a, x=/b], backend: be}`, "two nodes named x"},
 		{"a name that another node gets", `{endpoints: [lb2=/a, /b], backend: be}`, "two nodes named lb2"},
 		{"a name with a space", `{endpoints: ["x y=/a"], backend: be}`, `"x y" is not a name`},
-		{"an unknown key of an endpoint", `{endpoints: [{name: x, address: /a}], backend: be}`, "address"},
+		{"an unknown key of an endpoint", `{endpoints: [{name: x, adrss: /a}], backend: be}`, "adrss"},
 		{"an unknown key", `{endpoints: [/a], backend: be, maxconn: 3}`, "maxconn"},
 		{"a backend that is two commands", `{endpoints: [/a], backend: "be; show info"}`, "is not a name of HAProxy"},
 		{"a backend twice", `{endpoints: [/a], backend: [be, be]}`, "listed twice"},
