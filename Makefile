@@ -15,7 +15,7 @@ FUZZTIME ?= 10s
 # More flags for go test: TESTFLAGS='-count=1 -v'.
 TESTFLAGS ?=
 
-.PHONY: help build demo test lint fix bench soak cover fuzz docs vuln clean
+.PHONY: help build demo test lint fix bench soak nacos cover fuzz docs vuln clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: ## Run the benchmarks
 soak: ## Run the integration tests in their long form (up to 80 minutes)
 	@scripts/deps
 	FLIP_SOAK=1 go test -count=1 -timeout 80m -v $(TESTFLAGS) ./integration/...
+
+nacos: ## Run the Nacos tests against the official servers too (fetches them once)
+	FLIP_NACOS=real go test -count=1 -timeout 60m -v $(TESTFLAGS) ./pkg/driver/nacos/...
 
 cover: ## Coverage by package, and coverage.out for `go tool cover`
 	@scripts/deps

@@ -56,20 +56,26 @@ func TestTheOfficialServerFulfilsTheContract(t *testing.T) {
 
 func populate(t *testing.T, r *nacostest.Real) {
 	t.Helper()
-	for _, i := range []nacostest.Instance{
+	users := []nacostest.Instance{
 		{Address: a1, Weight: 10, Metadata: map[string]string{"version": "1", "zone": "hz"}},
 		{Address: a2, Weight: 10},
 		{Address: b1, Weight: 10},
 		{Address: "[fd00::1]:8080", Weight: 0.5, Cluster: "hz"},
-	} {
-		r.Own(t, "users", i)
-		viewed(t, r, "users", i)
 	}
-	for _, i := range []nacostest.Instance{
+	orders := []nacostest.Instance{
 		{Address: "10.1.0.31:9090", Weight: 1, Persistent: true, Metadata: map[string]string{"k": "ü=,&"}},
 		{Address: "10.1.0.32:9090", Weight: 1, Persistent: true},
-	} {
+	}
+	for _, i := range users {
+		r.Own(t, "users", i)
+	}
+	for _, i := range orders {
 		r.Persist(t, "LEGACY@@orders", i)
+	}
+	for _, i := range users {
+		viewed(t, r, "users", i)
+	}
+	for _, i := range orders {
 		viewed(t, r, "LEGACY@@orders", i)
 	}
 }

@@ -2,16 +2,12 @@ package nacos_test
 
 import (
 	"context"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
-	"github.com/flip-cli/flip/pkg/driver/drivertest"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
 	"github.com/flip-cli/flip/pkg/secret"
@@ -22,11 +18,10 @@ import (
 // set on an instance whose owner is gone.
 const keep = 3 * time.Second
 
-func TestTheOfficialServer(t *testing.T) {
+func TestTheOfficialServerAsFlipMeetsIt(t *testing.T) {
 	for _, version := range nacostest.RealVersions {
 		t.Run(version, func(t *testing.T) {
-			r := nacostest.StartReal(t, version, nacostest.WithKeep(keep))
-			t.Run("fulfils the contract", func(t *testing.T) { realContract(t, r) })
+			r := nacostest.StartReal(t, version, nacostest.WithAuth(), nacostest.WithKeep(keep))
 			t.Run("pushes what it was told", func(t *testing.T) { realPush(t, r) })
 			t.Run("forgets a disable, and flip does not", func(t *testing.T) { realHold(t, r) })
 			t.Run("loses no overlay to a removal that is undone", func(t *testing.T) { realRegistration(t, r) })
@@ -35,23 +30,11 @@ func TestTheOfficialServer(t *testing.T) {
 	}
 }
 
-// realConfig reaches the server through a door that a test can shut.
-func realConfig(t *testing.T, r *nacostest.Real, service ...string) (nacos.Config, *httptest.Server) {
-	t.Helper()
-	u, err := url.Parse(r.URL)
-	must(t, err)
-	door := httptest.NewServer(httputil.NewSingleHostReverseProxy(u))
-	t.Cleanup(door.Close)
-	return nacos.Config{
-		Servers: nacos.Names{door.URL}, GRPCPort: r.GRPCPort, Service: service, ConsumerCache: "none", Timeout: 5 * time.Second,
-		Username: secret.Ref(r.Username), Password: secret.Ref(r.Password),
-	}, door
-}
-
 func realTarget(t *testing.T, r *nacostest.Real, service string) *nacos.Target {
 	t.Helper()
-	cfg, _ := realConfig(t, r, service)
-	d := open(t, cfg, driver.Env{})
+	d := open(t, nacos.Config{
+		Servers: nacos.Names{r.URL}, Service: nacos.Names{service}, ConsumerCache: "none", Username: secret.Ref(r.Username), Password: secret.Ref(r.Password),
+	}, driver.Env{})
 	t.Cleanup(func() { _ = d.Close() })
 	return d
 }
@@ -72,89 +55,6 @@ func listed(t *testing.T, d driver.Driver, want int) state.State {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// until reads with a target of its own, which knows nothing of before.
-func until(t *testing.T, cfg nacos.Config, what string, so func(state.State, error) bool) {
-	t.Helper()
-	d := open(t, cfg, driver.Env{})
-	defer d.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	for {
-		s, err := d.Read(ctx)
-		if so(s, err) {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("%s: never: %v, %v", what, s.Objects, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-func realContract(t *testing.T, r *nacostest.Real) {
-	users := []nacostest.Instance{
-		{Address: a1, Weight: 10, Metadata: map[string]string{"version": "1", "zone": "hz"}},
-		{Address: a2, Weight: 10},
-		{Address: b1, Weight: 10},
-		{Address: "10.1.0.22:8080", Weight: 0.5, Cluster: "hz"},
-	}
-	orders := []nacostest.Instance{
-		{Address: "10.1.0.31:9090", Weight: 1, Persistent: true, Metadata: map[string]string{"k": "ü=,&"}},
-		{Address: "10.1.0.32:9090", Weight: 1, Persistent: true},
-	}
-	drivertest.Run(t, drivertest.Harness{
-		Info: nacos.Info(),
-		Open: func(t *testing.T) drivertest.Target {
-			cfg, door := realConfig(t, r, "users", "LEGACY@@orders")
-			// The owners of the last check have to be gone: the server marks what
-			// an operator set when it hears of that, whoever owns it by then.
-			until(t, cfg, "the last owners are gone", func(s state.State, err error) bool {
-				return err != nil || s.Get(id(a1), nacos.Enabled)+s.Get(id(a2), nacos.Enabled)+s.Get(id(b1), nacos.Enabled) == ""
-			})
-			for _, i := range orders {
-				r.Persist(t, "LEGACY@@orders", i)
-				r.Set(t, "LEGACY@@orders", i)
-			}
-			r.Remove(t, "LEGACY@@orders", nacostest.Instance{Address: "10.1.0.33:9090", Persistent: true})
-			for _, i := range users {
-				r.Own(t, "users", i)
-				r.Set(t, "users", i)
-			}
-			until(t, cfg, "all is as it was", func(s state.State, _ error) bool {
-				n := 0
-				for _, o := range s.Objects {
-					if o.Attrs[nacos.Enabled] == "true" && slices.Contains([]string{"10", "0.5", "1"}, o.Attrs[nacos.Weight].Text()) {
-						n++
-					}
-				}
-				return n == len(users)+len(orders) && len(s.Objects) == n && s.Get(id(b1), nacos.Weight) == "10" && s.Get(id(a1), nacos.Weight) == "10"
-			})
-			d := open(t, cfg, driver.Env{})
-			return drivertest.Target{
-				Driver: d,
-				Outside: func(t *testing.T, c state.Change) {
-					i := users[slices.IndexFunc(users, func(i nacostest.Instance) bool { return c.Object[len(c.Object)-len(i.Address):] == i.Address })]
-					i.Weight, _ = c.To.Float()
-					r.Set(t, "users", i)
-				},
-				Break: func(*testing.T) { door.Close() },
-			}
-		},
-		Settable: []drivertest.Settable{
-			{Objects: []string{id(a1), id(a2)}, Attribute: nacos.Enabled, A: "true", B: "false"},
-			{Objects: []string{id(a1), id(b1)}, Attribute: nacos.Weight, A: "10", B: "0.25", C: "77"},
-			{Objects: []string{"DEFAULT_GROUP@@users/hz/10.1.0.22:8080"}, Attribute: nacos.Weight, A: "0.5", B: "10000", C: "3"},
-			{Objects: []string{"LEGACY@@orders/DEFAULT/10.1.0.31:9090"}, Attribute: nacos.Enabled, A: "true", B: "false"},
-		},
-		Create: &drivertest.Creation{Kind: nacos.KindInstance, Name: "orders/10.1.0.33:9090", Attrs: map[string]state.Value{
-			nacos.Registered: "true", nacos.Enabled: "true", nacos.Weight: "2.5", nacos.Ephemeral: "false", nacos.Metadata: state.Text(`{"a":"b","ü":"=,"}`),
-		}},
-		Unknown: id("10.9.9.9:1"),
-		Shows:   30 * time.Second,
-	})
 }
 
 func realPush(t *testing.T, r *nacostest.Real) {

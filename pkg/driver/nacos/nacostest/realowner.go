@@ -95,6 +95,7 @@ func (o *Owner) register(ctx context.Context, token, namespace, service string, 
 	for {
 		_, err := o.ask(ctx, "InstanceRequest", body, token)
 		if err == nil {
+			o.live()
 			return nil
 		}
 		select {
@@ -140,6 +141,27 @@ func (o *Owner) stream() error {
 	return nil
 }
 
+// live says every 5 s, as the SDKs do, that the client is there. Of one that is
+// silent for 20 s the server asks whether it is, and a busy machine may be too
+// slow to answer.
+func (o *Owner) live() {
+	ctx, cancel := context.WithCancel(context.Background())
+	end := o.end
+	o.end = func() { cancel(); end() }
+	o.wg.Go(func() {
+		tick := time.NewTicker(5 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_, _ = o.ask(ctx, "HealthCheckRequest", map[string]any{"module": "internal"}, "")
+			}
+		}
+	})
+}
+
 func (o *Owner) ask(ctx context.Context, kind string, body map[string]any, token string) (*nacosgrpc.Payload, error) {
 	p, err := nacosgrpc.NewRequestClient(o.conn).Request(ctx, payload(kind, body, token))
 	if err != nil {
@@ -167,10 +189,14 @@ func payload(kind string, body map[string]any, token string) *nacosgrpc.Payload 
 	return p
 }
 
-// Login returns an access token, "" without WithAuth.
+// Login returns an access token, "" without WithAuth. It is the same one every
+// time: checking a password is slow, and a token is good for 5 h, also after a
+// restart.
 func (r *Real) Login(ctx context.Context) (string, error) {
-	if r.Username == "" {
-		return "", nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.Username == "" || r.token != "" {
+		return r.token, nil
 	}
 	text, status, err := r.do(ctx, http.MethodPost, "/nacos/v1/auth/users/login",
 		url.Values{"username": {r.Username}, "password": {r.Password}}, "")
@@ -183,7 +209,8 @@ func (r *Real) Login(ctx context.Context) (string, error) {
 	if json.Unmarshal([]byte(text), &answer) != nil || answer.Token == "" {
 		return "", fmt.Errorf("login: status %d: %s", status, text)
 	}
-	return answer.Token, nil
+	r.token = answer.Token
+	return r.token, nil
 }
 
 // Call sends a form to a path below the context path, as the administrator,
