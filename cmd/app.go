@@ -50,6 +50,8 @@ type App struct {
 
 	args     []string
 	settings settings
+	// onlyLooks is the hint of a command that executes nothing of a plan.
+	onlyLooks string
 	redact   *secret.Redactor
 	log      *slog.Logger
 }

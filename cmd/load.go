@@ -64,6 +64,7 @@ func (p *planFlags) checkLive(of plan.Plan) error {
 func (a *App) world() engine.World {
 	secrets := secret.NewResolver(a.redact)
 	secrets.Getenv = a.Getenv
+	secrets.NoCommands = a.onlyLooks
 	return engine.World{Drivers: a.Drivers, Gates: a.Gates, Secrets: secrets, Log: a.log}
 }
 

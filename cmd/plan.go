@@ -26,6 +26,7 @@ func (a *App) planCommand() *cobra.Command {
 		Long:  "Reads every target, finds the live side and runs the plan on a copy of what it read.\nNothing is changed, no command of the plan is executed.",
 		Args:  exactArgs("PLAN"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.onlyLooks = noCommands
 			prog, err := a.open(cmd.Context(), args[0], p)
 			if err != nil {
 				return err
@@ -263,6 +264,9 @@ func countSteps(steps []plan.Step) int {
 	return n
 }
 
+// noCommands is why a look at a plan, maybe a stranger's, needs another secret.
+const noCommands = "flip plan and flip get execute nothing of a plan: use ${env:...} or ${file:...} for what a target needs to be read"
+
 func (a *App) getCommand() *cobra.Command {
 	var p planFlags
 	cmd := &cobra.Command{
@@ -275,6 +279,7 @@ func (a *App) getCommand() *cobra.Command {
 			return maxArgs(2)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.onlyLooks = noCommands
 			prog, err := a.open(cmd.Context(), args[0], p)
 			if err != nil {
 				return err
