@@ -52,8 +52,8 @@ type App struct {
 	settings settings
 	// onlyLooks is the hint of a command that executes nothing of a plan.
 	onlyLooks string
-	redact   *secret.Redactor
-	log      *slog.Logger
+	redact    *secret.Redactor
+	log       *slog.Logger
 }
 
 // Main runs flip with the process's own arguments and streams and returns its
