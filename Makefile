@@ -47,6 +47,7 @@ soak: ## Run the integration tests in their long form (up to 80 minutes)
 	FLIP_SOAK=1 go test -count=1 -timeout 80m -v $(TESTFLAGS) ./integration/...
 
 nacos: ## Run the Nacos tests against the official servers too (fetches them once)
+	@scripts/deps javac mvn
 	FLIP_NACOS=real go test -count=1 -timeout 60m -v $(TESTFLAGS) ./pkg/driver/nacos/...
 
 cover: ## Coverage by package, and coverage.out for `go tool cover`

@@ -119,6 +119,11 @@ func (c *previewContext) Do(key, activity string, in, out any) error {
 		c.states[in.Target] = c.states[in.Target].With(in.Changes)
 		c.out.Changes = append(c.out.Changes, in.Changes...)
 		c.cur().Changes = append(c.cur().Changes, in.Changes...)
+		if e, ok := driver.As[driver.Expecter](c.p.Targets[in.Target]); ok {
+			settles := e.Expect(in.Changes)
+			c.cur().Shortest += settles
+			c.cur().Longest += settles
+		}
 	case journal.Drain:
 		assign(out, journal.Drained{Quiet: true})
 		c.inFlight(in)

@@ -6,10 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/state"
 )
@@ -37,13 +35,6 @@ type UndoOptions struct {
 	Sweep   bool
 	// Done are the restores and commands that an earlier attempt finished.
 	Done Undone
-}
-
-// Undone is what earlier attempts have put back: keys of segments, and
-// numbers of commands.
-type Undone struct {
-	Keys     map[int]map[state.Key]bool
-	Commands map[int]bool
 }
 
 // UndoReport is how it went.
@@ -291,147 +282,4 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 		}
 	}
 	return nil
-}
-
-// MayStillServe is what the reason of a way back says that stopped before a
-// command's undo, for the members' sake.
-const MayStillServe = "may still take traffic"
-
-// outOfTraffic refuses to run a command's undo while a member that should be
-// out of traffic by now is not, or cannot be looked at: an undo usually stops
-// or replaces what serves there.
-func (u *undo) outOfTraffic(name string) error {
-	busy, unread := u.stillServing()
-	if unread {
-		if err := u.pass("/look"+name, -1, "sweep", u.back); err != nil {
-			return err
-		}
-		busy, _ = u.stillServing()
-	}
-	if len(busy) > 0 {
-		return fmt.Errorf("%s %s", strings.Join(busy, ", "), MayStillServe)
-	}
-	return nil
-}
-
-// stillServing names the members that somebody else's value, or a node that
-// does not answer, may keep in traffic.
-func (u *undo) stillServing() (busy []string, unread bool) {
-	for _, k := range slices.SortedFunc(maps.Keys(u.drift), state.Key.Compare) {
-		d := u.drift[k]
-		takes := func(v state.Value) bool {
-			if !v.Present() {
-				return false
-			}
-			// Of the other attributes nothing is known: they may all allow it.
-			attrs := map[string]state.Value{"weight": state.Int(1), "enabled": state.Bool(true)}
-			attrs[k.Attribute] = v
-			return u.p.capacity(k.Target, k.Object, attrs) > 0
-		}
-		if !u.p.kindOf(k.Target, k.Object).Member || takes(d.Before) || !capacityDependsOn(k.Attribute) {
-			continue
-		}
-		switch {
-		case d.Unreadable != "":
-			unread = true
-			busy = append(busy, u.p.name(k.Target, k.Object)+" (it cannot be read)")
-		case takes(d.Now):
-			busy = append(busy, fmt.Sprintf("%s (%s is %s)", u.p.name(k.Target, k.Object), k.Attribute, d.Now))
-		}
-	}
-	return busy, unread
-}
-
-// capacityDependsOn reports whether an attribute decides about traffic.
-func capacityDependsOn(attribute string) bool {
-	switch attribute {
-	case "weight", "state", "enabled", "present":
-		return true
-	}
-	return false
-}
-
-// idle remembers which members a restore took out of traffic.
-func (u *undo) idle(changes []state.Change) {
-	after := map[state.Key]map[string]state.Value{}
-	for _, c := range changes {
-		k := state.Key{Target: c.Target, Object: c.Object}
-		if after[k] == nil {
-			after[k] = map[string]state.Value{}
-		}
-		after[k][c.Attribute] = c.To
-	}
-	for k, attrs := range after {
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(attrs)), capacityDependsOn) {
-			continue
-		}
-		if kind := u.p.kindOf(k.Target, k.Object); kind.Member && u.p.capacity(k.Target, k.Object, attrs) == 0 {
-			u.idled[k.Target] = append(u.idled[k.Target], k.Object)
-		}
-	}
-}
-
-// undoDrain is how long a command's undo waits for what is in flight on
-// members that just lost their traffic. It may stop or replace them.
-const undoDrain = 15 * time.Second
-
-// quiet lets requests in flight end before a command may end their server.
-// What is still open at the deadline (websockets) does not hold up the way
-// back.
-func (u *undo) quiet(name string) error {
-	for _, target := range slices.Sorted(maps.Keys(u.idled)) {
-		if _, ok := driver.As[driver.Counter](u.p.Targets[target]); !ok {
-			continue
-		}
-		ids := slices.Compact(slices.Sorted(slices.Values(u.idled[target])))
-		key := u.path + name + "." + target + ".drain"
-		var until journal.Until
-		if err := u.c.Do(key+".deadline", "clock", clockIn{undoDrain.String()}, &until); err != nil {
-			return err
-		}
-		in := journal.Drain{Target: target, IDs: ids, Interval: drainInterval.String(), Samples: drainSamples, Deadline: until.Until}
-		if err := u.c.Do(key, "drain", in, &journal.Drained{}); err != nil {
-			return err
-		}
-	}
-	clear(u.idled)
-	return nil
-}
-
-// undone tells what earlier attempts finished, from their records.
-func undone(records []journal.Record, attempt int) Undone {
-	done := Undone{map[int]map[state.Key]bool{}, map[int]bool{}}
-	intents := map[string]journal.Record{}
-	for _, r := range records {
-		if r.Type == journal.TypeIntent {
-			intents[r.Key] = r
-			continue
-		}
-		var n, seg int
-		if r.Type != journal.TypeDone || (r.Activity != "restore" && r.Activity != "run") {
-			continue
-		}
-		if c, _ := fmt.Sscanf(r.Key, "/undo/%d/%d.", &n, &seg); c != 2 || n >= attempt {
-			continue
-		}
-		if r.Activity == "run" {
-			if exit, err := journal.Decode[journal.Exit](r); err == nil && exit.Code == 0 {
-				done.Commands[seg] = true
-			}
-			continue
-		}
-		in, err := journal.Decode[journal.Restore](intents[r.Key])
-		out, err2 := journal.Decode[journal.Restored](r)
-		if err != nil || err2 != nil || in.Phase != "lower" {
-			continue
-		}
-		if done.Keys[seg] == nil {
-			done.Keys[seg] = map[state.Key]bool{}
-		}
-		for _, item := range in.Items {
-			k := state.Key{Target: in.Target, Object: item.Object, Attribute: item.Attribute}
-			done.Keys[seg][k] = !slices.ContainsFunc(out.Drift, func(d journal.Drift) bool { return d.Key == k })
-		}
-	}
-	return done
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -176,7 +177,7 @@ func (w *wanted) removed(s subject) bool {
 
 // agreeAt compares what one server tells consumers with what it should.
 func (t *Target) agreeAt(ctx context.Context, n *node, svc service, snap snapshot, w *wanted) error {
-	list, err := t.listed(ctx, n, svc)
+	list, err := t.listed(ctx, n, svc, snap.clusters)
 	if err != nil {
 		return err
 	}
@@ -227,13 +228,16 @@ func (w *wanted) complete(svc service, snap snapshot, list map[key]instance) err
 	return nil
 }
 
-// listed asks one server for what a consumer gets over HTTP.
-func (t *Target) listed(ctx context.Context, n *node, svc service) ([]instance, error) {
+// listed asks one server for what a consumer gets over HTTP, in all clusters.
+// 3.x lists DEFAULT alone unless they are named.
+func (t *Target) listed(ctx context.Context, n *node, svc service, clusters []string) ([]instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.timeout())
 	defer cancel()
 	body, version, err := t.client.at(ctx, n, func(a api) call {
 		if a == v3 {
-			return call{method: http.MethodGet, path: "/v3/client/ns/instance/list", params: t.params(a, svc)}
+			p := t.params(a, svc)
+			p.Set("clusterName", strings.Join(clusters, ","))
+			return call{method: http.MethodGet, path: "/v3/client/ns/instance/list", params: p}
 		}
 		p := t.params(a, svc)
 		p.Set("healthyOnly", "false")

@@ -43,7 +43,7 @@ var routes = map[string]route{
 	"GET /v1/ns/catalog/instances":    {families: "12", gone: "3", params: ofService + " clusterName! pageNo! pageSize!", serve: (*exchange).catalog},
 	"GET /v3/admin/ns/instance/list":  {families: "3", params: ofService + " clusterName", serve: (*exchange).adminList},
 	"GET /v1/ns/instance/list":        {families: "123", params: ofService + " healthyOnly", serve: (*exchange).listV1},
-	"GET /v3/client/ns/instance/list": {families: "3", params: ofService, serve: (*exchange).listV3},
+	"GET /v3/client/ns/instance/list": {families: "3", params: ofService + " clusterName", serve: (*exchange).listV3},
 	"PATCH /v1/ns/instance":           {families: "12", gone: "3", params: ofInstance, serve: (*exchange).patch},
 	"PUT /v1/ns/instance":             {families: "12", gone: "3", params: ofInstance, serve: (*exchange).put},
 	"PUT /v3/admin/ns/instance":       {families: "3", params: ofInstance, serve: (*exchange).put},
@@ -281,7 +281,8 @@ func (x *exchange) listV3() {
 		x.result([]any{})
 		return
 	}
-	x.result(s.bodies(x.node.view(s, true)))
+	clusters := strings.Split(orElse(x.params.Get("clusterName"), "DEFAULT"), ",")
+	x.result(s.bodies(slices.DeleteFunc(x.node.view(s, true), func(i Instance) bool { return !slices.Contains(clusters, i.Cluster) })))
 }
 
 // tuple reads the parameters of a write. Whatever is left out is its default.
