@@ -21,7 +21,7 @@ func TestWhatAPlanNamesIsCheckedWithoutAnyConnection(t *testing.T) {
 		"an unknown key of a driver":  {"targets: {web: {driver: mem, nome: web}}\nsteps: [{id: s, wait: 1s}]", `nome`},
 		"an unknown attribute":        {one + "steps: [{id: s, set: {target: web, wieght: 1}}]", `unknown attribute "wieght" for mem; did you mean "weight"?`},
 		"a value out of range":        {one + "steps: [{id: s, set: {target: web, weight: 300}}]", "0..256"},
-		"an unknown kind of gate":     {one + "steps: [{id: s, gate: {script: {name: x}}}]", `unknown kind of gate "script"; did you mean "script"?`},
+		"an unknown kind of gate":     {one + "steps: [{id: s, gate: {skript: {name: x}}}]", `unknown kind of gate "skript"; did you mean "script"?`},
 		"an unknown key of a gate":    {one + "gates: {g: {script: {nam: x}}}\nsteps: [{id: s, gate: g}]", `nam`},
 		"a policy that cannot be met": {one + "gates: {g: {script: {name: x}, passes: 9, every: 1m, timeout: 1m}}\nsteps: [{id: s, gate: g}]", "9 passes every 1m take 8m"},
 		"a TTL without any record":    {one + "steps: [{id: s, wait: {ttl: www.example.com A}}]", "wait: ttl"},
