@@ -249,7 +249,7 @@ var different = []struct {
 	{regexp.MustCompile(`\b[0-9A-HJKMNP-TV-Z]{26}\b`), "RUN"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)`), "TIME"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d UTC`), "DAY"},
-	{regexp.MustCompile(`\b\d\d:\d\d(:\d\d)?\b`), "TIME"},
+	{regexp.MustCompile(`\b(\d{4}-\d\d-\d\d )?\d\d:\d\d(:\d\d)?\b`), "TIME"},
 	{regexp.MustCompile(`\b(in|took|after|done) ( *)\d+(\.\d+)?(ms|s|m)( \d+s)?\b`), "$1 ${2}DUR"},
 	{regexp.MustCompile(`\bwithin \d+(\.\d+)?(ms|s)\b`), "within DUR"},
 	{regexp.MustCompile(`(  +)\d+(\.\d+)?(ms|s|m)(  +)`), "${1}DUR$4"},
