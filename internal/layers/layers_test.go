@@ -28,7 +28,7 @@ type layer struct {
 }
 
 // base is what every package may know.
-var base = []string{"pkg/state", "pkg/hint", "pkg/secret"}
+var base = []string{"pkg/state", "pkg/hint", "pkg/secret", "pkg/trust"}
 
 // Arrows go down only. The first layer whose dir fits a package is its layer,
 // so that single directories stand before the trees that they are in.
@@ -37,21 +37,27 @@ var layers = []layer{
 	{dir: "pkg/hint"},
 	{dir: "pkg/state", imports: []string{"pkg/hint"}},
 	{dir: "pkg/secret", imports: []string{"pkg/hint"}},
-	{dir: "pkg/httpdns", imports: []string{"pkg/hint"}},
+	{dir: "pkg/trust", imports: []string{"pkg/hint"}},
+	{dir: "pkg/httpdns/...", imports: []string{"pkg/hint"}},
+	// From where names are looked up: for gates, the TTL rule and flip resolve.
+	{dir: "pkg/resolve/...", imports: join(base, "pkg/httpdns"), tests: []string{"pkg/driver/dnstest", "pkg/plan"}},
 	{dir: "pkg/plan/...", imports: base},
 	{dir: "pkg/journal/...", imports: []string{"pkg/state", "pkg/hint"}, tests: []string{"pkg/secret"}},
 	{dir: "pkg/driver", imports: base, tests: []string{"pkg/driver/mem", "pkg/driver/drivertest"}},
 	{dir: "pkg/driver/all", imports: join(base, "pkg/driver/...")},
 	{dir: "pkg/driver/drivertest/...", imports: join(base, "pkg/driver"), tests: []string{"pkg/driver/mem"}},
-	{dir: "pkg/driver/internal/...", imports: join(base, "pkg/driver")},
+	{dir: "pkg/driver/internal/...", imports: join(base, "pkg/driver"), tests: []string{"pkg/driver/slbtest", "pkg/driver/dnstest"}},
+	// Servers for the tests of several drivers.
+	{dir: "pkg/driver/slbtest/...", imports: join(base, "pkg/driver")},
+	{dir: "pkg/driver/dnstest/...", imports: join(base, "pkg/driver")},
 	// Every driver, with its test server below it. Siblings are not in reach. Tests may decode
 	// a configuration as a plan would.
-	{dir: "pkg/driver/*/...", imports: join(base, "pkg/driver", "pkg/driver/internal/...", "pkg/httpdns"), tests: []string{"pkg/driver/drivertest", "pkg/plan"}},
-	{dir: "pkg/gate/...", imports: join(base, "pkg/driver", "pkg/httpdns"), tests: []string{"pkg/driver/mem", "pkg/plan"}},
+	{dir: "pkg/driver/*/...", imports: join(base, "pkg/driver", "pkg/driver/internal/...", "pkg/httpdns"), tests: []string{"pkg/driver/drivertest", "pkg/driver/slbtest", "pkg/driver/dnstest", "pkg/plan"}},
+	{dir: "pkg/gate/...", imports: join(base, "pkg/driver", "pkg/resolve"), tests: []string{"pkg/driver/mem", "pkg/plan"}},
 	{dir: "pkg/ui/...", imports: []string{"pkg/journal", "pkg/state", "pkg/hint"}},
 	{
 		dir:     "pkg/engine/...",
-		imports: join(base, "pkg/plan", "pkg/journal", "pkg/driver", "pkg/gate"),
+		imports: join(base, "pkg/plan", "pkg/journal", "pkg/driver", "pkg/gate", "pkg/resolve"),
 		tests:   []string{"pkg/driver/mem", "pkg/driver/drivertest"},
 	},
 	{
@@ -108,9 +114,9 @@ func TestAnArrowThatGoesUpIsFound(t *testing.T) {
 	}
 	want := []string{
 		"pkg/driver/cloudflare/settings.go:2: imports github.com/spf13/viper; settings are read in cmd; viper lower-cases keys, plans must not pass through it",
-		"pkg/driver/slb/sibling.go:2: imports pkg/driver/haproxy; pkg/driver/*/... may import pkg/state, pkg/hint, pkg/secret, pkg/driver, pkg/driver/internal/..., pkg/httpdns",
-		"pkg/driver/slb/slbtest/server.go:2: imports pkg/engine; pkg/driver/*/... may import pkg/state, pkg/hint, pkg/secret, pkg/driver, pkg/driver/internal/..., pkg/httpdns",
-		"pkg/engine/impl.go:2: imports pkg/driver/mem; pkg/engine/... may import pkg/state, pkg/hint, pkg/secret, pkg/plan, pkg/journal, pkg/driver, pkg/gate",
+		"pkg/driver/slb/sibling.go:2: imports pkg/driver/haproxy; pkg/driver/*/... may import pkg/state, pkg/hint, pkg/secret, pkg/trust, pkg/driver, pkg/driver/internal/..., pkg/httpdns",
+		"pkg/driver/slb/slbtest/server.go:2: imports pkg/engine; pkg/driver/*/... may import pkg/state, pkg/hint, pkg/secret, pkg/trust, pkg/driver, pkg/driver/internal/..., pkg/httpdns",
+		"pkg/engine/impl.go:2: imports pkg/driver/mem; pkg/engine/... may import pkg/state, pkg/hint, pkg/secret, pkg/trust, pkg/plan, pkg/journal, pkg/driver, pkg/gate, pkg/resolve",
 		"pkg/gate/http.go:2: imports github.com/goccy/go-yaml/ast; plans and the blocks in them are decoded in one place, strictly and with positions",
 		"pkg/journal/command.go:2: imports cmd; pkg/journal/... may import pkg/state, pkg/hint",
 		"pkg/nowhere/new.go:1: pkg/nowhere belongs to no layer; name it in internal/layers and .golangci.yml",

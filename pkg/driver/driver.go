@@ -147,6 +147,45 @@ type Permitter interface {
 	Permit(ctx context.Context) error
 }
 
+// Cacher is a driver whose objects are answers that others keep for a while.
+type Cacher interface {
+	// CacheTime returns how long an answer of that object may be kept by
+	// whoever asked, when its attributes are attrs. Without attributes it is the
+	// time that "no such name" may be kept (RFC 2308).
+	CacheTime(ctx context.Context, id string, attrs map[string]state.Value) (time.Duration, error)
+}
+
+// Authority is a driver of record sets that knows who serves them.
+type Authority interface {
+	// NameServers returns every address (host:port) that answers for name with
+	// authority, IPv4 and IPv6.
+	NameServers(ctx context.Context, name string) ([]string, error)
+}
+
+// Resolvable says whether what is set on an object can be seen by looking its
+// name up: nil, or why not (a record that answers with a proxy's addresses).
+type Resolvable interface {
+	Resolvable(ctx context.Context, id string) error
+}
+
+// Checker says beforehand what Apply would refuse for a reason that lies in the
+// target and not in a call: the last healthy instance of a service, a threshold
+// that would be crossed. flip asks it before the first change of a run and in
+// previews, so that a plan which cannot be carried out changes nothing at all.
+//
+// now is the whole target as it would stand right before the changes: what Read
+// returned, with the changes of earlier steps made in it. The attributes in now
+// decide, not the live ones; what is no attribute (health, a threshold) is
+// taken as the system shows it at this moment. All changes are made together.
+// Check writes nothing, may read, and ends soon after ctx.
+//
+// nil: nothing speaks against the changes. An error is the refusal as Apply
+// would word it, with its hints. An error that wraps ErrUnknown says only that
+// Check could not look; it refuses nothing.
+type Checker interface {
+	Check(ctx context.Context, now state.State, changes []state.Change) error
+}
+
 // Closer releases connections.
 type Closer = io.Closer
 

@@ -17,6 +17,11 @@ type Info struct {
 	Name    string
 	Summary string
 	Kinds   []Kind
+	// Counts: the driver is a Counter. A drain of its members needs no count
+	// of their own.
+	Counts bool
+	// Kills: the driver is a Killer.
+	Kills bool
 }
 
 // Kind is one kind of object of a target.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 // HTTPConfig is the configuration of the http gate.
@@ -30,7 +31,7 @@ type HTTPConfig struct {
 	Pass       string            `yaml:"pass"`        // condition over status, body (parsed JSON), text and headers
 	MaxLatency time.Duration     `yaml:"max_latency"` // until the answer has come
 
-	TLS       TLS           `yaml:"tls"`
+	TLS       trust.TLS     `yaml:"tls"`
 	Redirects int           `yaml:"redirects"` // how many to follow; 0 when left out
 	Timeout   time.Duration `yaml:"timeout"`   // of a look; 5s when left out
 }
@@ -72,7 +73,7 @@ func (c *HTTPConfig) Validate() error {
 			return fmt.Errorf("headers: %q is not a header's name", k)
 		}
 	}
-	if err := c.TLS.validate(); err != nil {
+	if err := c.TLS.Validate(); err != nil {
 		return err
 	}
 	_, err := c.expectation()

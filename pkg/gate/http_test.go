@@ -21,6 +21,7 @@ import (
 
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 // build makes a gate as the engine does.
@@ -169,7 +170,7 @@ func TestHTTPTellsANoFromNotHavingLooked(t *testing.T) {
 		{"a name that does not resolve could not look", HTTPConfig{URL: "http://nowhere.invalid/"}, "blind: dial tcp: lookup nowhere.invalid: no such host"},
 		{"a URL that is a secret is checked when it is known", HTTPConfig{URL: "${env:BAD}"}, `blind: url: scheme "***" is neither http nor https`},
 		{"a URL that is a secret may be missing", HTTPConfig{URL: "${env:NONE}"}, "blind: url: secret ${env:NONE}: environment variable NONE is not set"},
-		{"a CA file that is missing could not look", HTTPConfig{URL: secret.Ref(hanging.URL), TLS: TLS{CA: "/nonexistent"}}, "blind: tls: ca: open /nonexistent: no such file or directory"},
+		{"a CA file that is missing could not look", HTTPConfig{URL: secret.Ref(hanging.URL), TLS: trust.TLS{CA: "/nonexistent"}}, "blind: tls: ca: open /nonexistent: no such file or directory"},
 	}
 	// No name is ever looked up: the resolver answers from here.
 	base := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -228,7 +229,7 @@ func TestHTTPConnectsElsewhereAndKeepsTheNames(t *testing.T) {
 	}))
 	s.StartTLS()
 	defer s.Close()
-	c := HTTPConfig{URL: "https://example.com/healthz", Connect: s.Listener.Addr().String(), TLS: TLS{CA: caFile(t, s)}}
+	c := HTTPConfig{URL: "https://example.com/healthz", Connect: s.Listener.Addr().String(), TLS: trust.TLS{CA: caFile(t, s)}}
 	check(t, "look", "pass: status 200", look(t, build(t, HTTP(), c, Env{})))
 	check(t, "TLS name", any("example.com"), sni.Load())
 	check(t, "Host", any("example.com"), host.Load())
@@ -248,16 +249,16 @@ func TestHTTPOverTLS(t *testing.T) {
 	cert, key := pairFiles(t, s)
 	tests := []struct {
 		name string
-		tls  TLS
+		tls  trust.TLS
 		want string
 	}{
-		{"its own CA is trusted", TLS{CA: ca}, "pass: status 200"},
-		{"a client certificate is shown", TLS{CA: ca, Cert: cert, Key: key}, "pass: status 200"},
-		{"anything goes where the plan says so", TLS{Insecure: true}, "pass: status 200"},
-		{"an unknown CA is a no", TLS{}, "no: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
-		{"another name is a no", TLS{CA: ca, ServerName: "shop.test"}, "no: tls: failed to verify certificate: x509: certificate is valid for example.com, *.example.com, not shop.test"},
-		{"a CA file without certificates could not look", TLS{CA: notPEM}, "blind: tls: ca: " + notPEM + " holds no PEM certificate"},
-		{"a missing client certificate could not look", TLS{Cert: "/nonexistent", Key: key}, "blind: tls: cert: open /nonexistent: no such file or directory"},
+		{"its own CA is trusted", trust.TLS{CA: ca}, "pass: status 200"},
+		{"a client certificate is shown", trust.TLS{CA: ca, Cert: cert, Key: key}, "pass: status 200"},
+		{"anything goes where the plan says so", trust.TLS{Insecure: true}, "pass: status 200"},
+		{"an unknown CA is a no", trust.TLS{}, "no: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+		{"another name is a no", trust.TLS{CA: ca, ServerName: "shop.test"}, "no: tls: failed to verify certificate: x509: certificate is valid for example.com, *.example.com, not shop.test"},
+		{"a CA file without certificates could not look", trust.TLS{CA: notPEM}, "blind: tls: ca: " + notPEM + " holds no PEM certificate"},
+		{"a missing client certificate could not look", trust.TLS{Cert: "/nonexistent", Key: key}, "blind: tls: cert: open /nonexistent: no such file or directory"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -303,8 +304,8 @@ func TestHTTPConfigValidate(t *testing.T) {
 		{"a latency that the timeout cuts off", HTTPConfig{URL: "http://a", MaxLatency: 5 * time.Second}, "max_latency 5s is not below timeout 5s", "raise timeout"},
 		{"a method is a token", HTTPConfig{URL: "http://a", Method: "GET /"}, `method: "GET /" is not an HTTP method`, ""},
 		{"a header has a name", HTTPConfig{URL: "http://a", Headers: map[string]secret.Ref{"a b": ""}}, `headers: "a b" is not a header's name`, ""},
-		{"cert needs key", HTTPConfig{URL: "http://a", TLS: TLS{Cert: "x"}}, "tls: cert and key belong together; one of them is missing", ""},
-		{"insecure has no use for a CA", HTTPConfig{URL: "http://a", TLS: TLS{Insecure: true, CA: "x"}}, "tls: insecure would not look at ca", "drop one of them"},
+		{"cert needs key", HTTPConfig{URL: "http://a", TLS: trust.TLS{Cert: "x"}}, "tls: cert and key belong together; one of them is missing", ""},
+		{"insecure has no use for a CA", HTTPConfig{URL: "http://a", TLS: trust.TLS{Insecure: true, CA: "x"}}, "tls: insecure would not look at ca", "drop one of them"},
 		{"a regular expression compiles", HTTPConfig{URL: "http://a", Matches: "("}, "matches: error parsing regexp: missing closing ): `(`", ""},
 		{"a condition names what there is", HTTPConfig{URL: "http://a", Pass: "stauts == 200"}, "pass: unknown name stauts at column 1", "it may name status, body, text and headers"},
 		{"a condition is true or false", HTTPConfig{URL: "http://a", Pass: "status"}, "pass: expected bool, but got int", "it may name status, body, text and headers"},

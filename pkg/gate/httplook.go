@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 type httpGate struct {
@@ -105,8 +106,8 @@ func (g *httpGate) client(u *url.URL) (*http.Client, error) {
 	t.Proxy = nil
 	t.DisableKeepAlives = true
 	t.ForceAttemptHTTP2 = true
-	if g.TLS != (TLS{}) || t.TLSClientConfig == nil {
-		secure, err := g.TLS.config()
+	if g.TLS != (trust.TLS{}) || t.TLSClientConfig == nil {
+		secure, err := g.TLS.Config()
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 // mostMetrics bounds an answer of Prometheus, in bytes.
@@ -55,7 +56,7 @@ type PrometheusConfig struct {
 	Headers    map[string]secret.Ref `yaml:"headers"`     // values may be secret references
 	Username   secret.Ref            `yaml:"username"`    // basic authentication
 	Password   secret.Ref            `yaml:"password"`
-	TLS        TLS                   `yaml:"tls"`
+	TLS        trust.TLS             `yaml:"tls"`
 	Timeout    time.Duration         `yaml:"timeout"` // of a look; 5s when left out
 }
 
@@ -83,7 +84,7 @@ func (c *PrometheusConfig) Validate() error {
 			return err
 		}
 	}
-	if err := c.TLS.validate(); err != nil {
+	if err := c.TLS.Validate(); err != nil {
 		return err
 	}
 	_, err := compile(c.Pass, sample{}, "value")
@@ -190,8 +191,8 @@ func (g *prometheusGate) transport(ctx context.Context) (*metricsTransport, erro
 		t.base = g.env.Transport.Clone()
 	}
 	t.base.Proxy = nil
-	if g.TLS != (TLS{}) || t.base.TLSClientConfig == nil {
-		if t.base.TLSClientConfig, err = g.TLS.config(); err != nil {
+	if g.TLS != (trust.TLS{}) || t.base.TLSClientConfig == nil {
+		if t.base.TLSClientConfig, err = g.TLS.Config(); err != nil {
 			return nil, err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 func vector(samples ...string) string {
@@ -64,7 +65,7 @@ func TestPrometheus(t *testing.T) {
 		{"a missing secret could not look", PrometheusConfig{Headers: map[string]secret.Ref{"X": "${env:NONE}"}}, 200, vector(good), "blind: headers: X: secret ${env:NONE}: environment variable NONE is not set", "export NONE before running flip"},
 		{"a missing password could not look", PrometheusConfig{Username: "u", Password: "${env:NONE}"}, 200, vector(good), "blind: password: secret ${env:NONE}: environment variable NONE is not set", "export NONE before running flip"},
 		{"a missing user could not look", PrometheusConfig{Username: "${env:NONE}"}, 200, vector(good), "blind: username: secret ${env:NONE}: environment variable NONE is not set", "export NONE before running flip"},
-		{"a missing CA file could not look", PrometheusConfig{TLS: TLS{CA: "/nonexistent"}}, 200, vector(good), "blind: tls: ca: open /nonexistent: no such file or directory", ""},
+		{"a missing CA file could not look", PrometheusConfig{TLS: trust.TLS{CA: "/nonexistent"}}, 200, vector(good), "blind: tls: ca: open /nonexistent: no such file or directory", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -139,7 +140,7 @@ func TestPrometheusConfigValidate(t *testing.T) {
 		{"a condition compares numbers", PrometheusConfig{URL: "http://p", Query: "up", Pass: `value == "1"`}, "pass: invalid operation: == (mismatched types float64 and string) at column 7"},
 		{"no negative count", PrometheusConfig{URL: "http://p", Query: "up", Pass: "value > 0", MinSamples: -1}, "min_samples and timeout cannot be negative"},
 		{"a password needs a user", PrometheusConfig{URL: "http://p", Query: "up", Pass: "value > 0", Password: "x"}, "password means nothing without username"},
-		{"cert needs key", PrometheusConfig{URL: "http://p", Query: "up", Pass: "value > 0", TLS: TLS{Cert: "x"}}, "tls: cert and key belong together; one of them is missing"},
+		{"cert needs key", PrometheusConfig{URL: "http://p", Query: "up", Pass: "value > 0", TLS: trust.TLS{Cert: "x"}}, "tls: cert and key belong together; one of them is missing"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { check(t, "error", test.want, text(Prometheus().Check(decoder(test.c)))) })

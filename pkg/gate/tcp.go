@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 // mostTCP bounds what a tcp gate reads, in bytes.
@@ -24,7 +25,7 @@ const networkTimeout = 5 * time.Second
 type TCPConfig struct {
 	Address string        `yaml:"address"` // host:port
 	Timeout time.Duration `yaml:"timeout"` // of a look; 5s when left out
-	TLS     *TLS          `yaml:"tls"`     // speak TLS; {} for the defaults
+	TLS     *trust.TLS    `yaml:"tls"`     // speak TLS; {} for the defaults
 	Send    secret.Ref    `yaml:"send"`    // text to send once connected
 	Expect  string        `yaml:"expect"`  // text that must arrive within the timeout, in the first 64 KiB
 }
@@ -38,7 +39,7 @@ func (c *TCPConfig) Validate() error {
 		return errors.New("timeout cannot be negative")
 	}
 	if c.TLS != nil {
-		if err := c.TLS.validate(); err != nil {
+		if err := c.TLS.Validate(); err != nil {
 			return err
 		}
 	}
@@ -76,7 +77,7 @@ func (g *tcpGate) look(ctx context.Context) (Result, error) {
 	}
 	var secure *tls.Config
 	if g.TLS != nil {
-		if secure, err = g.TLS.config(); err != nil {
+		if secure, err = g.TLS.Config(); err != nil {
 			return Result{}, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 // redis answers PONG to PING, and ends the connection after QUIT.
@@ -78,9 +79,9 @@ func TestTCP(t *testing.T) {
 		{"another answer and then nothing is a no", TCPConfig{Address: address, Send: "PING", Expect: "PING-PONG", Timeout: short}, `no: said "+PONG PING", not "PING-PONG"`},
 		{"no answer in time is a no", TCPConfig{Address: address, Expect: "PONG", Timeout: short}, "no: no answer within 100ms"},
 		{"a flood is not read to its end", TCPConfig{Address: flood, Expect: "1"}, `no: the first 64 KiB do not hold "1"`},
-		{"a trusted certificate passes", TCPConfig{Address: secure.Listener.Addr().String(), TLS: &TLS{CA: caFile(t, secure)}}, "pass: connected"},
-		{"an unknown certificate is a no", TCPConfig{Address: secure.Listener.Addr().String(), TLS: &TLS{}}, "no: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
-		{"a missing CA file could not look", TCPConfig{Address: address, TLS: &TLS{CA: "/nonexistent"}}, "blind: tls: ca: open /nonexistent: no such file or directory"},
+		{"a trusted certificate passes", TCPConfig{Address: secure.Listener.Addr().String(), TLS: &trust.TLS{CA: caFile(t, secure)}}, "pass: connected"},
+		{"an unknown certificate is a no", TCPConfig{Address: secure.Listener.Addr().String(), TLS: &trust.TLS{}}, "no: tls: failed to verify certificate: x509: certificate signed by unknown authority"},
+		{"a missing CA file could not look", TCPConfig{Address: address, TLS: &trust.TLS{CA: "/nonexistent"}}, "blind: tls: ca: open /nonexistent: no such file or directory"},
 		{"a missing secret could not look", TCPConfig{Address: address, Send: "${env:NONE}"}, "blind: send: secret ${env:NONE}: environment variable NONE is not set"},
 		{"a secret that comes back is not shown", TCPConfig{Address: address, Send: "${env:TOKEN}", Expect: "OK", Timeout: short}, `no: said "+PONG ***", not "OK"`},
 	}
@@ -118,7 +119,7 @@ func TestTCPConfigValidate(t *testing.T) {
 		{"an address has a port", TCPConfig{Address: "10.0.0.1"}, `address: "10.0.0.1" is not host:port`},
 		{"an address has a host", TCPConfig{Address: ":80"}, `address: ":80" is not host:port`},
 		{"no negative timeout", TCPConfig{Address: "a:1", Timeout: -1}, "timeout cannot be negative"},
-		{"cert needs key", TCPConfig{Address: "a:1", TLS: &TLS{Key: "k"}}, "tls: cert and key belong together; one of them is missing"},
+		{"cert needs key", TCPConfig{Address: "a:1", TLS: &trust.TLS{Key: "k"}}, "tls: cert and key belong together; one of them is missing"},
 		{"IPv6 is fine", TCPConfig{Address: "[2001:db8::1]:443"}, ""},
 	}
 	for _, test := range tests {

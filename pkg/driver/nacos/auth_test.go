@@ -17,6 +17,7 @@ import (
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 func login(c *nacos.Config) { c.Username, c.Password = "flip", "a long secret" }
@@ -125,10 +126,10 @@ func TestTLSTrustsWhatThePlanSaysAndNothingElse(t *testing.T) {
 		tls  nacos.TLS
 		want string
 	}{
-		"its authority":  {tls: nacos.TLS{CA: ca}},
-		"anything":       {tls: nacos.TLS{Insecure: true}},
+		"its authority":  {tls: nacos.TLS{TLS: trust.TLS{CA: ca}}},
+		"anything":       {tls: nacos.TLS{TLS: trust.TLS{Insecure: true}}},
 		"the machine's":  {want: "certificate"},
-		"another's name": {tls: nacos.TLS{CA: ca, ServerName: "nacos.example.org"}, want: "certificate"},
+		"another's name": {tls: nacos.TLS{TLS: trust.TLS{CA: ca, ServerName: "nacos.example.org"}}, want: "certificate"},
 	} {
 		d := open(t, nacos.Config{Servers: nacos.Names{srv.URL}, Service: nacos.Names{"users"}, Subscribe: &no, TLS: test.tls, Timeout: 2 * time.Second}, driver.Env{})
 		err := d.Apply(t.Context(), disable(a1))
@@ -149,13 +150,13 @@ func TestTheGRPCPortSpeaksTLSWhereThePlanSaysSo(t *testing.T) {
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: borrowed.Certificate().Raw}), 0o600))
 	o := nacostest.Options{TLS: &tls.Config{Certificates: borrowed.TLS.Certificates}}
-	l := newListeningLab(t, o, func(c *nacos.Config) { c.TLS = nacos.TLS{CA: ca, GRPC: true} })
+	l := newListeningLab(t, o, func(c *nacos.Config) { c.TLS = nacos.TLS{TLS: trust.TLS{CA: ca}, GRPC: true} })
 	must(t, l.Apply(t.Context(), disable(a1)))
 	must(t, l.Settle(t.Context(), disable(a1)))
 	same(t, "subscribers", 1, l.Subscribers("users"))
 	plain := newListeningLab(t, o, func(c *nacos.Config) {
 		brief(c)
-		c.TLS = nacos.TLS{CA: ca}
+		c.TLS = nacos.TLS{TLS: trust.TLS{CA: ca}}
 	})
 	must(t, plain.Apply(t.Context(), disable(a1)))
 	failsWith(t, plain.Settle(t.Context(), disable(a1)), "gRPC port", "")
@@ -164,13 +165,13 @@ func TestTheGRPCPortSpeaksTLSWhereThePlanSaysSo(t *testing.T) {
 func TestAWrongCertificateFileIsSaidBeforeAnyConnection(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	must(t, os.WriteFile(empty, nil, 0o600))
-	for want, files := range map[string]nacos.TLS{
+	for want, files := range map[string]trust.TLS{
 		"tls: ca: open /nowhere": {CA: "/nowhere"},
 		"holds no PEM":           {CA: empty},
 		"tls: cert: ":            {Cert: empty, Key: empty},
 	} {
 		_, err := nacos.Factory().Open(t.Context(), func(into any) error {
-			*into.(*nacos.Config) = nacos.Config{Servers: nacos.Names{"https://127.0.0.1:1"}, Service: nacos.Names{"users"}, TLS: files}
+			*into.(*nacos.Config) = nacos.Config{Servers: nacos.Names{"https://127.0.0.1:1"}, Service: nacos.Names{"users"}, TLS: nacos.TLS{TLS: files}}
 			return nil
 		}, driver.Env{})
 		failsWith(t, err, want, "")

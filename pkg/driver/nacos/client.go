@@ -68,7 +68,7 @@ func newClient(cfg Config, env driver.Env, log *slog.Logger) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	secure, err := cfg.TLS.config()
+	secure, err := cfg.TLS.Config()
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
+	"github.com/flip-cli/flip/pkg/trust"
 )
 
 // Config is a target's block in a plan.
@@ -33,14 +34,10 @@ type Config struct {
 	Subscribe     *bool         `yaml:"subscribe,omitempty" jsonschema_description:"true (default) subscribes over gRPC as consumers do and waits for the push; false asks over HTTP only. Nacos 1.x has no gRPC and is always asked over HTTP"`
 }
 
-// TLS says how to reach https servers. Files are PEM.
+// TLS says how to reach https servers.
 type TLS struct {
-	CA         string `yaml:"ca,omitempty" jsonschema_description:"file with the only authorities that are trusted"`
-	Cert       string `yaml:"cert,omitempty" jsonschema_description:"file with the client certificate"`
-	Key        string `yaml:"key,omitempty" jsonschema_description:"file with its key"`
-	ServerName string `yaml:"server_name,omitempty" jsonschema_description:"name to ask for and to check, instead of the host's"`
-	Insecure   bool   `yaml:"insecure,omitempty" jsonschema_description:"accept any certificate"`
-	GRPC       bool   `yaml:"grpc,omitempty" jsonschema_description:"the gRPC port speaks TLS too"`
+	trust.TLS `yaml:",inline"`
+	GRPC      bool `yaml:"grpc,omitempty" jsonschema_description:"the gRPC port speaks TLS too"`
 }
 
 const (
@@ -97,7 +94,7 @@ func (c *Config) Validate() error {
 	if c.Timeout < 0 || c.SettleTimeout < 0 {
 		return errors.New("timeout and settle_timeout cannot be negative")
 	}
-	return c.TLS.validate()
+	return c.TLS.Validate()
 }
 
 // services parses GROUP@@name and refuses what is there twice.
