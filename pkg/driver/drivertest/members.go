@@ -55,6 +55,10 @@ func healthAnswers(t *testing.T, h Harness) {
 func flightAnswers(t *testing.T, h Harness) {
 	d := open(t, h).Driver
 	asker, ok := driver.As[driver.Counter](d)
+	_, kills := driver.As[driver.Killer](d)
+	if ok != h.Info.Counts || kills != h.Info.Kills {
+		t.Errorf("Info says that it counts: %t and kills: %t, its methods say %t and %t", h.Info.Counts, h.Info.Kills, ok, kills)
+	}
 	if !ok {
 		return
 	}

@@ -50,6 +50,8 @@ func Info() driver.Info {
 		Name:    Name,
 		Summary: "servers and maps of HAProxy through its runtime API, on one or several nodes",
 		Kinds:   []driver.Kind{serverKind(), mapKind()},
+		Counts:  true,
+		Kills:   true,
 	}
 }
 

@@ -34,6 +34,8 @@ func Info() driver.Info {
 	return driver.Info{
 		Name:    Name,
 		Summary: "a pool of servers and record sets in memory, to try plans on",
+		Counts:  true,
+		Kills:   true,
 		Kinds: []driver.Kind{{
 			Name: Server, Member: true,
 			Attributes: []driver.Attribute{
