@@ -49,11 +49,9 @@ func (s *Server) admit(r *http.Request) (*call, error) {
 	if region, ok := flat["RegionId"]; product != "alidns" && (!ok || region != s.o.Region) {
 		return nil, refuse(http.StatusNotFound, "InvalidRegionId.NotFound", "The region %q does not exist here, only %q.", region, s.o.Region)
 	}
-	c := &call{key: key, deliver: true, Call: &Call{
+	return &call{key: key, Call: &Call{
 		At: time.Now(), Product: product, Action: flat["Action"], Params: ownParams(flat), RequestID: s.nextID(), Write: action.write,
-	}}
-	s.calls = append(s.calls, c.Call)
-	return c, nil
+	}}, nil
 }
 
 // authenticate needs mu.

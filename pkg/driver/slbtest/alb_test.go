@@ -14,9 +14,6 @@ import (
 	"github.com/flip-cli/flip/pkg/driver/slbtest/plane"
 )
 
-// long is a job time that no test waits for by accident.
-const long = 300 * time.Millisecond
-
 // sockets is an ALB: sgp-1 with both sides, sgp-a and sgp-b with one each
 // behind a rule.
 func sockets(t *testing.T, o slbtest.Options) (*slbtest.Server, clients, *plane.Proxy) {
@@ -91,7 +88,8 @@ func albServers(t *testing.T, c clients, group string) []alb.BackendServer {
 }
 
 func TestAnUpdateIsDoneWhenItsJobIs(t *testing.T) {
-	s, c, proxy := sockets(t, slbtest.Options{Timing: slbtest.Timing{Job: long}})
+	s, c, proxy := sockets(t, slbtest.Options{})
+	s.Hold()
 	job, err := albUpdate(c, map[string]string{"i-a": "0", "i-b": "100"})
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +109,7 @@ func TestAnUpdateIsDoneWhenItsJobIs(t *testing.T) {
 	if _, err := albUpdate(c, map[string]string{"i-a": "1"}); code(err) != "IncorrectStatus.ServerGroup" {
 		t.Errorf("a second update while the job runs: %q", code(err))
 	}
+	s.Release()
 	quiet(t, s)
 	if j := albJob(t, c, job); j.Status != "Succeeded" {
 		t.Errorf("job after: %+v", j)
@@ -140,7 +139,7 @@ func TestAFailedJobChangesNothing(t *testing.T) {
 }
 
 func TestAClientTokenIsTakenOnce(t *testing.T) {
-	s, c, _ := sockets(t, slbtest.Options{Timing: slbtest.Timing{Idempotence: long}})
+	s, c, _ := sockets(t, slbtest.Options{Timing: slbtest.Timing{Idempotence: time.Hour}})
 	token := func(r *alb.UpdateServerGroupServersAttributeRequest) { r.ClientToken = "once" }
 	s.Inject(slbtest.Fault{Kind: slbtest.DropAfter, Action: "UpdateServerGroupServersAttribute", Times: 1})
 	if _, err := albUpdate(c, map[string]string{"i-a": "50"}, token); err == nil {
@@ -149,21 +148,29 @@ func TestAClientTokenIsTakenOnce(t *testing.T) {
 	if _, err := albUpdate(c, map[string]string{"i-a": "50"}, token); code(err) != "IdempotenceProcessing" {
 		t.Errorf("at once: %q", code(err))
 	}
-	var job string
-	until(t, "the first job's id", func() (done bool) {
-		var err error
-		job, err = albUpdate(c, map[string]string{"i-a": "50"}, token)
-		return err == nil
-	})
 	quiet(t, s)
-	if j := albJob(t, c, job); j.Status != "Succeeded" {
-		t.Errorf("job: %+v", j)
-	}
 	if _, err := albUpdate(c, map[string]string{"i-a": "60"}, token); code(err) != "IdempotentParameterMismatch" {
 		t.Errorf("the token with another weight: %q", code(err))
 	}
 	if n := len(s.Writes()); n != 1 || s.Weights("sgp-1")["i-a:8080"] != 50 {
 		t.Errorf("%d writes, weights %v", n, s.Weights("sgp-1"))
+	}
+}
+
+func TestARepeatedClientTokenGetsTheFirstJob(t *testing.T) {
+	s, c, _ := sockets(t, slbtest.Options{})
+	token := func(r *alb.UpdateServerGroupServersAttributeRequest) { r.ClientToken = "once" }
+	first, err := albUpdate(c, map[string]string{"i-a": "50"}, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := albUpdate(c, map[string]string{"i-a": "50"}, token)
+	if err != nil || second != first {
+		t.Errorf("job %q after %q, %v", second, first, err)
+	}
+	quiet(t, s)
+	if j := albJob(t, c, first); j.Status != "Succeeded" || len(s.Writes()) != 1 {
+		t.Errorf("job: %+v", j)
 	}
 }
 
@@ -258,21 +265,22 @@ func albHealth(t *testing.T, c clients) map[string]string {
 }
 
 func TestHealthIsKnownByAbsence(t *testing.T) {
-	s, c, _ := sockets(t, slbtest.Options{Timing: slbtest.Timing{Probe: long}})
+	s, c, _ := sockets(t, slbtest.Options{})
 	if diff := cmp.Diff(map[string]string{"i-b": "Unused"}, albHealth(t, c)); diff != "" {
 		t.Fatalf("at the start (-want +got):\n%s", diff)
 	}
-	s.Edit(func(e *slbtest.Estate) { e.ALBGroups[0].Members[1].Weight = 1 })
+	s.Edit(func(e *slbtest.Estate) { e.ALBGroups[0].Check.Healthy, e.ALBGroups[0].Members[1].Weight = 1e9, 1 })
 	if diff := cmp.Diff(map[string]string{"i-b": "Initial"}, albHealth(t, c)); diff != "" {
 		t.Fatalf("with a weight (-want +got):\n%s", diff)
 	}
+	s.Edit(func(e *slbtest.Estate) { e.ALBGroups[0].Check.Healthy = 1 })
 	until(t, "i-b is normal", func() bool { return len(albHealth(t, c)) == 0 })
 	s.Edit(func(e *slbtest.Estate) { e.ALBGroups[0].Members[0].Address = dead(t) })
 	until(t, "i-a is unhealthy", func() bool { return albHealth(t, c)["i-a"] == "Unhealthy" })
 }
 
 func TestARuleIsReplacedAsAWhole(t *testing.T) {
-	s, c, proxy := sockets(t, slbtest.Options{Timing: slbtest.Timing{Job: long}})
+	s, c, proxy := sockets(t, slbtest.Options{})
 	url := "http://" + proxy.Addr("lsn-1") + "/ws"
 	if got := get(t, url); got != "a" {
 		t.Fatalf("before: %q, want a", got)
@@ -293,6 +301,7 @@ func TestARuleIsReplacedAsAWhole(t *testing.T) {
 	if err := update(tuple{ServerGroupId: "sgp-x", Weight: "100"}); code(err) != "ResourceNotFound.ServerGroup" {
 		t.Errorf("an unknown group: %q", code(err))
 	}
+	s.Hold()
 	if err := update(tuple{ServerGroupId: "sgp-a", Weight: "0"}, tuple{ServerGroupId: "sgp-b", Weight: "100"}); err != nil {
 		t.Fatal(err)
 	}
@@ -304,6 +313,7 @@ func TestARuleIsReplacedAsAWhole(t *testing.T) {
 	if _, err := c.alb.UpdateListenerAttribute(listener); code(err) != "ResourceInConfiguring.Listener" {
 		t.Errorf("its listener while the job runs: %q", code(err))
 	}
+	s.Release()
 	quiet(t, s)
 	if got := get(t, url); got != "b" {
 		t.Errorf("after: %q, want b", got)

@@ -51,8 +51,6 @@ var (
 	errTokenReused   = apiError{http.StatusBadRequest, "IdempotentParameterMismatch", "The ClientToken was used with other parameters."} // from memory
 	errGroupBusyCLB  = apiError{http.StatusBadRequest, "VServerGroupProcessing", "The VServerGroup is processing."}
 	errServiceConfig = apiError{http.StatusBadRequest, "ServiceIsConfiguring", "The SLB service is configuring."}
-	errSystemBusy    = apiError{449, "SystemBusy", "The system is busy."}
-	errStopping      = apiError{http.StatusConflict, "ServiceIsStopping", "The SLB service is stopping."}
 	errZoneBusy      = apiError{http.StatusBadRequest, "LastOperationNotFinished", "The last operation is not finished."}
 )
 

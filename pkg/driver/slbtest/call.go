@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Call is a request whose signature was good, in the order in which they came.
+// Call is a request whose signature was good. They are in the order in which
+// they were done.
 type Call struct {
 	At              time.Time
 	Product, Action string            // "slb", "alb", "nlb" or "alidns"
@@ -23,9 +24,8 @@ type Call struct {
 // call is what an action may know about its request.
 type call struct {
 	*Call
-	key     Key
-	fault   Fault
-	deliver bool // not a LateApply
+	key   Key
+	fault Fault
 }
 
 // Calls returns all calls so far.

@@ -10,6 +10,9 @@
 // once (CLB, Alidns) or when its job is done (ALB, NLB); traffic and DNS
 // answers follow after a lag.
 //
+// Tests that need to see the time in between call Hold, look, and Release;
+// Quiet waits until everything has happened.
+//
 // Messages are approximate everywhere: match codes only. What has no source is
 // marked "no source": above all the lags, the overlap windows, the HTTP status
 // of ALB's conflicts (400 here), fail-open of CLB and NLB, what an ALB read

@@ -61,13 +61,15 @@ var (
 
 func TestALateWriteIsAppliedAfterItsConnectionIsGone(t *testing.T) {
 	s, c, _ := gateway(t, slbtest.Options{})
-	s.Inject(slbtest.Fault{Kind: slbtest.LateApply, After: 50 * time.Millisecond, Times: 1})
+	s.Inject(slbtest.Fault{Kind: slbtest.LateApply, Times: 1})
+	s.Hold()
 	if _, err := setWeights(c, "rsp-1", `[{"ServerId":"i-a","Port":8080,"Weight":0}]`); err == nil {
 		t.Fatal("there was an answer")
 	}
 	if got := s.Weights("rsp-1")["i-a:8080"]; got != 100 {
 		t.Errorf("weight %d at once, want 100", got)
 	}
+	s.Release()
 	quiet(t, s)
 	if got := s.Weights("rsp-1")["i-a:8080"]; got != 0 || !s.Calls()[0].Applied {
 		t.Errorf("weight %d in the end, want 0", got)
@@ -113,12 +115,16 @@ func TestOverlappingCLBWritesAreBusy(t *testing.T) {
 }
 
 func TestAReadCanLagBehindAWrite(t *testing.T) {
-	s, c, _ := gateway(t, slbtest.Options{Timing: slbtest.Timing{ReadLag: long}})
+	s, c, _ := gateway(t, slbtest.Options{Timing: slbtest.Timing{ReadLag: time.Hour}})
 	if _, err := setWeights(c, "rsp-1", `[{"ServerId":"i-a","Port":8080,"Weight":0}]`); err != nil {
 		t.Fatal(err)
 	}
 	if got := clbWeight(t, c); got != 100 || s.Weights("rsp-1")["i-a:8080"] != 0 {
 		t.Errorf("read at once: %d, want the old 100", got)
+	}
+	_, c, _ = gateway(t, slbtest.Options{Timing: slbtest.Timing{ReadLag: time.Millisecond}})
+	if _, err := setWeights(c, "rsp-1", `[{"ServerId":"i-a","Port":8080,"Weight":0}]`); err != nil {
+		t.Fatal(err)
 	}
 	until(t, "the read shows 0", func() bool { return clbWeight(t, c) == 0 })
 }
@@ -135,5 +141,38 @@ func TestAKeyCanEndAtAMoment(t *testing.T) {
 	now = now.Add(2 * time.Minute)
 	if _, body := request(s).do(t); body["Code"] != "InvalidAccessKeyId.Inactive" {
 		t.Errorf("after: %v", body)
+	}
+}
+
+func TestEveryBusyCodeOfCLBArrives(t *testing.T) {
+	s, c, _ := gateway(t, slbtest.Options{})
+	faults := slbtest.Busy("slb", "SetVServerGroupAttribute")
+	var want, got []string
+	for _, f := range faults {
+		s.Inject(f)
+		_, err := setWeights(c, "rsp-1", `[{"ServerId":"i-a","Port":8080,"Weight":0}]`)
+		want, got = append(want, f.Code), append(got, code(err))
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(got) != 6 || s.Pending() != 0 {
+		t.Errorf("codes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(old, s.Weights("rsp-1")); diff != "" {
+		t.Errorf("weights (-want +got):\n%s", diff)
+	}
+}
+
+func TestAJobCanFailHalfway(t *testing.T) {
+	s, c, _ := sockets(t, slbtest.Options{})
+	s.Inject(slbtest.Fault{Kind: slbtest.Partial, Entries: 1, Times: 1})
+	job, err := albUpdate(c, map[string]string{"i-a": "1", "i-b": "1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet(t, s)
+	if j := albJob(t, c, job); j.Status != "Failed" {
+		t.Errorf("job: %+v", j)
+	}
+	if diff := cmp.Diff(map[string]int{"i-a:8080": 1, "i-b:8080": 0}, s.Weights("sgp-1")); diff != "" {
+		t.Errorf("weights (-want +got):\n%s", diff)
 	}
 }

@@ -184,7 +184,7 @@ func (f flavour) batched(s *Server, c *call, r serversRequest, fits func(Group, 
 	})
 }
 
-// mapsTo is what a listed server looks like.
+// serverReply is what a listed server looks like.
 func (s *Server) serverReply(g Group, m Member) reply {
 	return reply{
 		"ServerId": m.ServerID, "ServerIp": m.ServerIP, "ServerType": m.Type, "Port": m.Port, "Weight": m.Weight,

@@ -142,7 +142,7 @@ func (ns *nameServer) fill(m *dns.Msg, q dns.Question) {
 	}
 	soa := &dns.SOA{
 		Hdr: header(z.Name, dns.TypeSOA, z.MinTTL), Ns: "dns1.stand-in.invalid.", Mbox: "hostmaster.stand-in.invalid.",
-		Serial: uint32(ns.serial), Refresh: 3600, Retry: 1200, Expire: 86400, Minttl: uint32(z.MinTTL), //nolint:gosec // small and positive
+		Serial: uint32(ns.serial), Refresh: 3600, Retry: 1200, Expire: 86400, Minttl: uint32(z.MinTTL), // small and positive
 	}
 	if q.Qtype == dns.TypeSOA && name == strings.ToLower(z.Name) {
 		m.Answer = append(m.Answer, soa)
@@ -223,7 +223,7 @@ func (ns *nameServer) turn(z Zone, records []Record) []Record {
 }
 
 func header(name string, kind uint16, ttl int) dns.RR_Header {
-	return dns.RR_Header{Name: dns.Fqdn(name), Rrtype: kind, Class: dns.ClassINET, Ttl: uint32(ttl)} //nolint:gosec // 1..86400
+	return dns.RR_Header{Name: dns.Fqdn(name), Rrtype: kind, Class: dns.ClassINET, Ttl: uint32(ttl)} // 1..86400
 }
 
 // wire is the record under the name that was asked for.
@@ -239,7 +239,7 @@ func (r Record) wire(name string) dns.RR {
 	case "NS":
 		return &dns.NS{Hdr: h, Ns: dns.Fqdn(r.Value)}
 	case "MX":
-		return &dns.MX{Hdr: h, Mx: dns.Fqdn(r.Value), Preference: uint16(r.Priority)} //nolint:gosec // 1..50
+		return &dns.MX{Hdr: h, Mx: dns.Fqdn(r.Value), Preference: uint16(r.Priority)} // 1..50
 	case "TXT":
 		return &dns.TXT{Hdr: h, Txt: chunks(r.Value)}
 	}

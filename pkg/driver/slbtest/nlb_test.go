@@ -43,7 +43,8 @@ func nlbJob(t *testing.T, c clients, id string) string {
 }
 
 func TestAnNLBUpdateFromTheFormIsAJob(t *testing.T) {
-	s, c, proxy := layer4(t, slbtest.Options{Timing: slbtest.Timing{Job: long}})
+	s, c, proxy := layer4(t, slbtest.Options{})
+	s.Hold()
 	answer, err := nlbUpdate(c, "i-b", "100")
 	if err != nil || !answer.Success || answer.ServerGroupId != "nsg-1" {
 		t.Fatalf("%+v, %v", answer, err)
@@ -54,6 +55,7 @@ func TestAnNLBUpdateFromTheFormIsAJob(t *testing.T) {
 	if _, err := nlbUpdate(c, "i-a", "0"); code(err) != "IncorrectStatus.serverGroup" {
 		t.Errorf("a second update: %q", code(err))
 	}
+	s.Release()
 	quiet(t, s)
 	if got := nlbJob(t, c, answer.JobId); got != "Succeeded" {
 		t.Errorf("job after: %q", got)

@@ -25,8 +25,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if c.fault.Do != nil {
 		c.fault.Do()
 	}
-	if s.instead(w, r, c) {
+	if !c.fault.Kind.runs() {
+		s.instead(w, r, c)
 		return
+	}
+	if c.fault.Kind == Slow {
+		s.pause(r, c.fault.After)
 	}
 	body, err := s.do(c)
 	switch c.fault.Kind {
@@ -42,6 +46,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 func (s *Server) do(c *call) (reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.calls = append(s.calls, c.Call)
 	if err := s.throttle(c.key.Account, c.Product, c.Action); err != nil {
 		return nil, err
 	}
@@ -50,9 +55,20 @@ func (s *Server) do(c *call) (reply, error) {
 	return body, err
 }
 
-// instead does what a fault does in place of the action, and says whether that
-// was all.
-func (s *Server) instead(w http.ResponseWriter, r *http.Request, c *call) bool {
+// runs says whether the action is done, sooner or later, before the answer.
+func (k FaultKind) runs() bool {
+	switch k {
+	case NoFault, Slow, SlowAnswer, DropAfter, JobFails, Partial:
+		return true
+	}
+	return false
+}
+
+// instead does what a fault does in place of the action.
+func (s *Server) instead(w http.ResponseWriter, r *http.Request, c *call) {
+	s.mu.Lock()
+	s.calls = append(s.calls, c.Call)
+	s.mu.Unlock()
 	f := c.fault
 	switch f.Kind {
 	case Throttled:
@@ -83,13 +99,7 @@ func (s *Server) instead(w http.ResponseWriter, r *http.Request, c *call) bool {
 	case ExpireKey:
 		s.ExpireKey(c.key.ID)
 		s.finish(w, r, c, nil, s.keyIsGood(s.keyOf(c.key.ID), c.key.Token, s.o.Now()))
-	case Slow:
-		s.pause(r, f.After)
-		return false
-	default:
-		return false
 	}
-	return true
 }
 
 func (s *Server) keyOf(id string) Key {

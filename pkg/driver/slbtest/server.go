@@ -1,7 +1,6 @@
 package slbtest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -46,6 +45,8 @@ type Server struct {
 	pages      map[string]int // NextToken -> offset
 	timers     map[*time.Timer]bool
 	moving     int // timers that will change something
+	held       bool
+	waiting    []func() // what has come while held
 	zoneSerial int
 	versions   int // of the table
 	current    plane.Table
@@ -177,46 +178,6 @@ func (s *Server) Close() error {
 		err = errors.Join(err, p.Close())
 	}
 	return err
-}
-
-// Quiet returns when no job runs and traffic and DNS follow everything that
-// was changed, or with ctx.
-func (s *Server) Quiet(ctx context.Context) error {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		s.mu.Lock()
-		quiet := s.moving == 0 && s.steered == s.versions
-		err := s.planeErr
-		s.mu.Unlock()
-		if quiet || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// later needs mu; fn runs with it.
-func (s *Server) later(d time.Duration, fn func()) {
-	if s.stopped {
-		return
-	}
-	s.moving++
-	var t *time.Timer
-	t = time.AfterFunc(d, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.timers, t)
-		s.moving--
-		if !s.stopped {
-			fn()
-		}
-	})
-	s.timers[t] = true
 }
 
 // nextID needs mu.

@@ -2,7 +2,7 @@ package slbtest
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // RPC v1 signs with HMAC-SHA1
+	"crypto/sha1" // RPC v1 signs with HMAC-SHA1
 	"encoding/base64"
 	"slices"
 	"strings"

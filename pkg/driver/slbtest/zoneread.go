@@ -151,14 +151,14 @@ func (s *Server) describeDNSSLBSubDomains(_ *call, r describeDNSSLBSubDomainsReq
 	return reply{
 		"TotalCount": len(names), "PageNumber": r.PageNumber, "PageSize": r.PageSize,
 		"SlbSubDomains": reply{"SlbSubDomain": list(page, func(n name) reply {
-			any := false
+			opened := false
 			algorithms := list(lines[n], func(line string) reply {
 				open := z.open(n.rr + " " + n.kind + " " + line)
-				any = any || open
+				opened = opened || open
 				return reply{"Line": line, "Open": open}
 			})
 			return reply{
-				"SubDomain": n.rr + "." + z.Name, "Type": n.kind, "RecordCount": count[n], "Open": any,
+				"SubDomain": n.rr + "." + z.Name, "Type": n.kind, "RecordCount": count[n], "Open": opened,
 				"LineAlgorithms": reply{"LineAlgorithm": algorithms},
 			}
 		})},

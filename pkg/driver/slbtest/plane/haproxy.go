@@ -22,6 +22,7 @@ type HAProxy struct {
 	sent   map[string]int // by be/srv
 	timers map[string]*time.Timer
 	closed bool
+	cuts   sync.WaitGroup
 }
 
 // NewHAProxy steers the process behind a unix socket of level admin. names
@@ -64,11 +65,12 @@ func (h *HAProxy) Apply(t Table) error {
 // Close ends the drains that run. It leaves HAProxy as it is.
 func (h *HAProxy) Close() error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.closed = true
 	for _, t := range h.timers {
 		t.Stop()
 	}
+	h.mu.Unlock()
+	h.cuts.Wait()
 	return nil
 }
 
@@ -108,9 +110,24 @@ func (h *HAProxy) drain(drains map[string]time.Duration) {
 	}
 	for server, after := range drains {
 		if h.timers[server] == nil {
-			h.timers[server] = time.AfterFunc(after, func() { _ = h.say("shutdown sessions server " + server) })
+			h.timers[server] = time.AfterFunc(after, func() { h.cut(server) })
 		}
 	}
+}
+
+// cut ends what is open on a server; a process that is gone has nothing open.
+func (h *HAProxy) cut(server string) {
+	h.mu.Lock()
+	closed := h.closed
+	if !closed {
+		h.cuts.Add(1)
+	}
+	h.mu.Unlock()
+	if closed {
+		return
+	}
+	defer h.cuts.Done()
+	_ = h.say("shutdown sessions server " + server)
 }
 
 // drain is the drain of a listener's pools.

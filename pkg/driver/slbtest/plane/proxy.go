@@ -90,6 +90,17 @@ func (p *Proxy) Addr(listener string) string {
 	return ""
 }
 
+// Addrs is where all listeners can be reached.
+func (p *Proxy) Addrs() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	addrs := map[string]string{}
+	for id, f := range p.fronts {
+		addrs[id] = f.ln.Addr().String()
+	}
+	return addrs
+}
+
 // Counts are the counters of a listener by member id; an empty name sums all
 // listeners up. Requests that had no member to go to are under "".
 func (p *Proxy) Counts(listener string) map[string]Count {

@@ -238,18 +238,21 @@ func TestAWebsocketStaysAtWeightZeroAndIsCutAfterRemoval(t *testing.T) {
 	if got := p.Counts("l")["g/a"].Open; got != 1 {
 		t.Errorf("%d open at a, want 1", got)
 	}
-	draining := two("http", a, b, 0, 100)
-	pool := &draining.Listeners[0].Routes[0].Pools[0]
-	pool.DrainOn, pool.Drain = true, 100*time.Millisecond
-	apply(t, p, draining)
-	removed := two("http", a, b, 0, 100)
-	members := removed.Listeners[0].Routes[0].Pools[0].Members
-	removed.Listeners[0].Routes[0].Pools[0] = plane.Pool{ID: "g", Weight: 100, Members: members[1:], DrainOn: true, Drain: 100 * time.Millisecond}
-	apply(t, p, removed)
-	if got := first(); got != "a" {
-		t.Errorf("right after the removal: %q", got)
+	// with is the table with both members, or without a.
+	with := func(drain time.Duration, from int) plane.Table {
+		table := two("http", a, b, 0, 100)
+		pool := &table.Listeners[0].Routes[0].Pools[0]
+		pool.DrainOn, pool.Drain, pool.Members = true, drain, pool.Members[from:]
+		return table
 	}
-	apply(t, p, draining) // it comes back, which does not save what drains
+	apply(t, p, with(time.Hour, 0))
+	apply(t, p, with(time.Hour, 1))
+	if got := first(); got != "a" {
+		t.Errorf("removed, with an hour to drain: %q", got)
+	}
+	apply(t, p, with(time.Millisecond, 0))
+	apply(t, p, with(time.Millisecond, 1))
+	apply(t, p, with(time.Millisecond, 0)) // it comes back, which does not save what drains
 	until(t, "the drain cuts", func() bool { return first() == "gone" })
 	if got := second(); got != "b" {
 		t.Errorf("the other member's websocket: %q", got)
