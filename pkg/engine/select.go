@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/flip-cli/flip/pkg/plan"
@@ -53,7 +54,8 @@ func selections(s plan.Step) []plan.Selection {
 func (p *Program) objectName(sel plan.Selection) (kind, name string, err error) {
 	scope := p.scope(nil, nil, "", 1)
 	for _, k := range p.Infos[sel.Target].Kinds {
-		if len(k.Selector) == 0 || len(k.Selector) != len(sel.Object) {
+		other := func(key string) bool { _, ok := sel.Object[key]; return !ok }
+		if len(k.Selector) == 0 || len(k.Selector) != len(sel.Object) || slices.ContainsFunc(k.Selector, other) {
 			continue
 		}
 		var words []string
