@@ -51,6 +51,22 @@ func List(items []string) Value {
 	return mustValue(slices.Compact(sorted))
 }
 
+// Sequence is the value of a list whose order counts; of items that repeat the
+// first stays. It is the same as List where the order is that of List, else its
+// JSON is a list in a list.
+func Sequence(items []string) Value {
+	var kept []string
+	for _, item := range items {
+		if item = strings.ToValidUTF8(item, "\ufffd"); !slices.Contains(kept, item) {
+			kept = append(kept, item)
+		}
+	}
+	if slices.IsSorted(kept) {
+		return List(kept)
+	}
+	return mustValue([][]string{kept})
+}
+
 // Of converts what a YAML or JSON decoder yields. Objects and nested lists
 // are refused.
 func Of(v any) (Value, error) {
@@ -141,10 +157,17 @@ func (v Value) Text() string {
 	return string(v)
 }
 
-// List returns v's items; a scalar is a list of one, absent is nil.
+// List returns v's items, those of a Sequence in their order; a scalar is a
+// list of one, absent is nil.
 func (v Value) List() []string {
 	if v == Absent {
 		return nil
+	}
+	if v.ordered() {
+		var items [][]string
+		if json.Unmarshal([]byte(v), &items) == nil && len(items) == 1 {
+			return items[0]
+		}
 	}
 	if strings.HasPrefix(string(v), "[") {
 		var items []string
@@ -154,6 +177,9 @@ func (v Value) List() []string {
 	}
 	return []string{v.Text()}
 }
+
+// ordered reports whether v is a Sequence that is no List.
+func (v Value) ordered() bool { return strings.HasPrefix(string(v), "[[") }
 
 // String is v for people.
 func (v Value) String() string {
@@ -176,12 +202,18 @@ func (v Value) MarshalJSON() ([]byte, error) {
 	return []byte(v), nil
 }
 
-// UnmarshalJSON reads a scalar, a list of scalars or null.
+// UnmarshalJSON reads a scalar, a list of scalars, what Sequence writes, or
+// null.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	b = bytes.TrimSpace(b)
 	// Most values of a long journal are short numbers: keep them cheap.
 	if short(b) {
 		*v = Value(b)
+		return nil
+	}
+	var sequence [][]string
+	if bytes.HasPrefix(b, []byte("[[")) && json.Unmarshal(b, &sequence) == nil && len(sequence) == 1 {
+		*v = Sequence(sequence[0])
 		return nil
 	}
 	var raw any

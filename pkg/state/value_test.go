@@ -3,6 +3,7 @@ package state_test
 import (
 	"encoding/json"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +26,9 @@ func TestEqualValuesAreTheSameText(t *testing.T) {
 		"empty text is not absent":                  {state.Text(""), `""`},
 		"the text 1 is not the number 1":            {state.Text("1"), `"1"`},
 		"text for web pages is not escaped":         {state.Text("a<b>&c"), `"a<b>&c"`},
+		"the order of a sequence counts":            {state.Sequence([]string{"b", "a", "b"}), `[["b","a"]]`},
+		"a sequence in the order of a list is one":  {state.Sequence([]string{"a", "b", "a"}), state.List([]string{"a", "b"})},
+		"an empty sequence is an empty list":        {state.Sequence(nil), state.List(nil)},
 		"broken UTF-8 in a list is one replacement": {state.List([]string{"\xff", "\xfe"}), state.List([]string{"\ufffd"})},
 	}
 	for name, test := range tests {
@@ -111,6 +115,9 @@ func TestAValueIsReadAsWhatItHolds(t *testing.T) {
 	if diff := cmp.Diff([]string{"a", "b"}, state.List([]string{"b", "a"}).List()); diff != "" {
 		t.Errorf("List (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff([]string{"b", "a"}, state.Sequence([]string{"b", "a"}).List()); diff != "" {
+		t.Errorf("a sequence keeps its order (-want +got):\n%s", diff)
+	}
 	if diff := cmp.Diff([]string{"80"}, state.Int(80).List()); diff != "" {
 		t.Errorf("a scalar is a list of one (-want +got):\n%s", diff)
 	}
@@ -129,6 +136,7 @@ func TestPeopleCanTellValuesApart(t *testing.T) {
 		"an empty list": {state.List(nil), "[]"},
 		"text":          {state.Text("drain"), "drain"},
 		"a list":        {state.List([]string{"b", "a"}), "a, b"},
+		"a sequence":    {state.Sequence([]string{"b", "a"}), "b, a"},
 		"a number":      {state.Int(0), "0"},
 	}
 	for name, test := range tests {
@@ -144,7 +152,7 @@ func TestAValueSurvivesJSON(t *testing.T) {
 	for _, v := range []state.Value{
 		state.Absent, state.Int(0), state.Int(-1), state.Int(math.MaxInt64), state.Int(math.MinInt64), state.Float(0.1), state.Float(1e300),
 		"18446744073709551615", state.Text(""), state.Text("\u2028\x00\xff"), state.Text("null"), state.Bool(false),
-		state.List(nil), state.List([]string{"b", "a", "\xff\xfe"}),
+		state.List(nil), state.List([]string{"b", "a", "\xff\xfe"}), state.Sequence([]string{"b", "\xff", "a"}),
 	} {
 		b, err := json.Marshal(v)
 		if err != nil {
@@ -182,7 +190,7 @@ func TestForeignJSONBecomesCanonical(t *testing.T) {
 }
 
 func FuzzValueJSON(f *testing.F) {
-	for _, s := range []string{"0", "-0", "1e400", "1e20", "18446744073709551616", `"a\ud800"`, `["b","a"]`, `[1,true,"\ufffd"]`, "null", "{}", "0.1", "00"} {
+	for _, s := range []string{"0", "-0", "1e400", "1e20", "18446744073709551616", `"a\ud800"`, `["b","a"]`, `[1,true,"\ufffd"]`, "null", "{}", "0.1", "00", `[["b","a"]]`, `[["a","b"]]`, `[[]]`, `[[null]]`, `[["a"],["b"]]`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -197,6 +205,12 @@ func FuzzValueJSON(f *testing.F) {
 		var again state.Value
 		if err := json.Unmarshal(out, &again); err != nil || again != v {
 			t.Fatalf("%q: %q came back as %q, %v", b, string(v), string(again), err)
+		}
+		if strings.HasPrefix(string(v), "[[") {
+			if got := state.Sequence(v.List()); got != v {
+				t.Fatalf("%q: the sequence %q is not canonical, but %q is", b, string(v), string(got))
+			}
+			return
 		}
 		if got := state.List(v.List()); v.Present() && v[0] == '[' && got != v {
 			t.Fatalf("%q: the list %q is not canonical, but %q is", b, string(v), string(got))
