@@ -185,6 +185,11 @@ func TestANewNetworkStartsOver(t *testing.T) {
 			t.Fatalf("%d requests without a change, want 1", got)
 		}
 		wifi.Store(true)
+		s[0].Spoil(httpdnstest.Fault{Delay: 500 * time.Millisecond})
+		at(start, 70*time.Second)
+		if diff := cmp.Diff([]string{"192.0.2.2"}, ips(look(t, c, name))); diff != "" {
+			t.Errorf("while the new answer is on its way the old one is not served (-want +got):\n%s", diff)
+		}
 		at(start, 71*time.Second)
 		if got := len(s[0].Requests()); got != 2 {
 			t.Errorf("%d requests after the change, want 2: the name is in use", got)

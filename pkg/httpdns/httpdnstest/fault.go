@@ -51,6 +51,9 @@ func (s *Service) spoil(w http.ResponseWriter, r *http.Request, f Fault) bool {
 	case f.Cut:
 		panic(http.ErrAbortHandler)
 	case f.Status != 0:
+		if f.Status/100 == 3 {
+			w.Header().Set("Location", "/elsewhere")
+		}
 		w.WriteHeader(f.Status)
 		return true
 	case f.Body != "":
