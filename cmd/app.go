@@ -117,7 +117,7 @@ func (a *App) root() *cobra.Command {
 	cmd.AddCommand(
 		a.lintCommand(), a.planCommand(), a.runCommand(), a.resumeCommand(), a.rollbackCommand(), a.stopCommand(),
 		a.approveCommand(), a.statusCommand(), a.listCommand(), a.showCommand(), a.logsCommand(), a.getCommand(),
-		a.unlockCommand(), a.rehearseCommand(), a.driftCommand(), a.driversCommand(), a.schemaCommand(), a.versionCommand(),
+		a.unlockCommand(), a.rehearseCommand(), a.driftCommand(), a.resolveCommand(), a.driversCommand(), a.schemaCommand(), a.versionCommand(),
 	)
 	return cmd
 }

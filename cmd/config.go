@@ -22,7 +22,10 @@ func writeFields(w io.Writer, t reflect.Type, indent string) {
 		return
 	}
 	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		name, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if options == "inline" {
+			writeFields(w, f.Type, indent)
+		}
 		if name == "" || name == "-" {
 			continue
 		}

@@ -33,12 +33,12 @@ func (d *driveFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&d.onInterrupt, "on-interrupt", "pause", "pause or rollback after a stop")
 	f.StringVar(&d.onDrift, "on-drift", "skip", "on the way back, what somebody else changed: skip, stop or force")
 	f.DurationVar(&d.undoTimeout, "undo-timeout", 2*time.Minute, "on the way back, wait this long for members to be healthy and for nodes that do not answer")
+	f.DurationVar(&d.detach, "detach-on-wait", 0, "exit 13 rather than wait longer than this; go on with flip resume")
 	f.DurationVar(&d.lockWait, "lock-wait", 0, "wait this long for another run's lock")
 }
 
 func (d *driveFlags) addForward(f *pflag.FlagSet) {
 	f.BoolVar(&d.noRollback, "no-rollback", false, "pause instead of going back when a step fails")
-	f.DurationVar(&d.detach, "detach-on-wait", 0, "exit 13 rather than wait longer than this; go on with flip resume")
 }
 
 func (d *driveFlags) check() error {

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/gate"
 	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/resolve"
 )
 
 func (a *App) driversCommand() *cobra.Command {
@@ -68,7 +70,11 @@ func (a *App) describeDriver(f driver.Factory) error {
 		return err
 	}
 	fmt.Fprintln(a.Out, "\nconfiguration of a target:")
-	return writeConfig(a.Out, f.Config)
+	if err := writeConfig(a.Out, f.Config); err != nil || f.Notes == "" {
+		return err
+	}
+	_, err := fmt.Fprintln(a.Out, "\n"+f.Notes)
+	return err
 }
 
 func (a *App) schemaCommand() *cobra.Command {
@@ -84,7 +90,14 @@ func (a *App) schemaCommand() *cobra.Command {
 			for _, k := range a.Gates.All() {
 				gates = append(gates, plan.SchemaBlock{Name: k.Name, Summary: k.Summary, Config: k.Config})
 			}
-			b, err := plan.Schema(drivers, gates)
+			members := []plan.SchemaBlock{
+				{Name: plan.SchemaAsk, Config: gate.AskConfig{}},
+				{Name: plan.SchemaView, Config: resolve.Config{}},
+			}
+			for _, c := range gate.Counts() {
+				members = append(members, plan.SchemaBlock{Name: plan.SchemaCount + c.Name, Summary: c.Summary, Config: c.Config})
+			}
+			b, err := plan.Schema(drivers, gates, members...)
 			if err != nil {
 				return err
 			}

@@ -102,7 +102,7 @@ func (a *App) previewOf(p engine.Preview, b *engine.Bound, run string) ui.Previe
 	for _, s := range p.Steps {
 		v.Steps = append(v.Steps, stepView(s, b))
 	}
-	v.WayBack = wayBack(p)
+	v.WayBack, v.WayBackTime = wayBack(p), p.WayBack
 	for _, w := range b.Plan.Warnings {
 		v.Warnings = append(v.Warnings, fmt.Sprintf("%s: %s", w.Pos, w.Text))
 	}
@@ -143,11 +143,14 @@ func wayBack(p engine.Preview) string {
 	for _, u := range p.Undos {
 		text += ", then " + u
 	}
+	if p.WayBack > 0 {
+		text += ". Caches make it take " + ui.Duration(p.WayBack) + " at least: what serves the new answers is stopped last"
+	}
 	return text
 }
 
 func stepView(s engine.PreviewStep, b *engine.Bound) ui.PreviewStep {
-	v := ui.PreviewStep{ID: s.ID, What: s.What, Depth: s.Depth, Time: stepTime(s), Serving: serving(s, b)}
+	v := ui.PreviewStep{ID: s.ID, What: s.What, Depth: s.Depth, Time: stepTime(s), Serving: serving(s, b), Shortest: s.Shortest.Seconds(), Longest: s.Longest.Seconds()}
 	if s.Skipped {
 		v.What = "skipped: " + s.What
 	}
@@ -170,7 +173,41 @@ func stepView(s engine.PreviewStep, b *engine.Bound) ui.PreviewStep {
 	}
 	slices.Sort(order)
 	v.Lines = order
+	if s.Drain != nil && !s.Skipped {
+		drainView(&v, *s.Drain)
+	}
+	if s.Refused != "" {
+		v.Lines = append(v.Lines, "as it stands now, refused: "+s.Refused)
+	}
 	return v
+}
+
+// drainView adds who counts, what members are asked, and what happens at the
+// deadline.
+func drainView(v *ui.PreviewStep, d engine.DrainPreview) {
+	v.Drain = &ui.PreviewDrain{
+		Sessions: d.Sessions, Count: d.Source, Members: d.Members, Ask: d.Ask, Every: d.Every.Seconds(), Optional: d.Optional,
+		Kill: d.Kill, Then: d.Then, Deadline: d.Deadline.Seconds(),
+	}
+	if v.Time != "" && d.Then != "fail" {
+		v.Time += ", then " + d.Then
+	}
+	if d.Ask != "" {
+		line := "asks     " + d.Ask
+		if d.Every > 0 {
+			line += ", again every " + ui.Duration(d.Every)
+		}
+		if d.Optional {
+			line += ", who does not do it is told"
+		}
+		v.Lines = append(v.Lines, line)
+	}
+	if !d.Driver {
+		v.Lines = append(v.Lines, "counted  "+d.Source)
+	}
+	if d.Kill != "" && d.Kill != "the driver" {
+		v.Lines = append(v.Lines, "kill by  "+d.Kill)
+	}
 }
 
 func serving(s engine.PreviewStep, b *engine.Bound) string {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -143,6 +145,9 @@ func (a *App) showRestore(st journal.Status, id string) {
 		before, _ := st.FirstBefore(k)
 		ours := st.Ours(k)
 		fmt.Fprintf(a.Err, "  %s %s -> %s\n", k.Object, k.Attribute+" "+ours[len(ours)-1].String(), before)
+	}
+	if values, d := engine.StillCached(st, time.Now()); d > 0 {
+		fmt.Fprintf(a.Err, "Caches may hold %s for %s after that; what serves it is stopped only then.\n", strings.Join(values, ", "), ui.Duration(d))
 	}
 }
 

@@ -118,5 +118,9 @@ func waitText(w journal.Wait) string {
 	if w.Type == journal.TypeAwait {
 		return fmt.Sprintf("approval until %s: %s", w.Until.Local().Format("15:04"), w.Message)
 	}
-	return "until " + w.Until.Local().Format("2006-01-02 15:04:05")
+	text := "until " + w.Until.Local().Format("2006-01-02 15:04:05")
+	if w.Message != "" {
+		text += ": " + w.Message
+	}
+	return text
 }

@@ -185,6 +185,21 @@ var badInputs = []badInput{
 		}
 		return w.fake.Socket
 	}},
+	{name: "a member of the live side in maintenance", world: func(w *badWorld) string {
+		w.fake.Update("be_web", "web2", func(s *haproxytest.FakeServer) { s.Admin = 1 })
+		return w.fake.Socket
+	}},
+	{name: "a member that no group names", old: "[web3, web4]", new: "[web3]"},
+	{name: "a drain of members that nobody can count", new: `flip: 1
+name: users
+targets:
+  users: {driver: nacos, servers: ["http://127.0.0.1:1"], service: users}
+steps:
+  - id: quiet
+    drain: {target: users, timeout: 1m}
+`, args: "lint p.yaml"},
+	{name: "a member's answer without a number", old: `    ramp: {from: live, to: idle, percent: [100], gate: up}`,
+		new: `    drain: {group: live, count: {http: {url: "http://${{ member.address }}/"}}}`, args: "lint p.yaml"},
 	{name: "a side that does not exist", args: "run p.yaml --live red"},
 	{name: "a guard that would break", old: "    ramp: {from: live, to: idle, percent: [100], gate: up}", new: "    set: {group: live, weight: 0}"},
 	{name: "a point of no return without --yes", old: "  - id: shift", new: "  - id: shift\n    commit: true"},

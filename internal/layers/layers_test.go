@@ -40,7 +40,7 @@ var layers = []layer{
 	{dir: "pkg/trust", imports: []string{"pkg/hint"}},
 	{dir: "pkg/httpdns/...", imports: []string{"pkg/hint"}},
 	// From where names are looked up: for gates, the TTL rule and flip resolve.
-	{dir: "pkg/resolve/...", imports: join(base, "pkg/httpdns"), tests: []string{"pkg/driver/dnstest", "pkg/plan"}},
+	{dir: "pkg/resolve/...", imports: join(base, "pkg/httpdns"), tests: []string{"pkg/driver/dnstest", "pkg/plan", "pkg/httpdns/httpdnstest"}},
 	{dir: "pkg/plan/...", imports: base},
 	{dir: "pkg/journal/...", imports: []string{"pkg/state", "pkg/hint"}, tests: []string{"pkg/secret"}},
 	{dir: "pkg/driver", imports: base, tests: []string{"pkg/driver/mem", "pkg/driver/drivertest"}},

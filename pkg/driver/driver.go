@@ -117,7 +117,8 @@ type Scoper interface {
 // Locator names the objects that would stand for something that need not exist
 // yet: a new server on every node, a record set, a map key.
 type Locator interface {
-	// Locate returns objects without attributes, by id.
+	// Locate returns objects without attributes, by id. Of a target that holds
+	// more than anybody lists (a DNS zone), Read returns what was located.
 	Locate(kind, name string) (map[string]state.Object, error)
 }
 

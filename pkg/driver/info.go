@@ -22,6 +22,9 @@ type Info struct {
 	Counts bool
 	// Kills: the driver is a Killer.
 	Kills bool
+	// Notes is what somebody who sets the driver up has to know, such as the
+	// permissions that it needs; paragraphs, or a block of code.
+	Notes string
 }
 
 // Kind is one kind of object of a target.
@@ -64,6 +67,7 @@ type Attribute struct {
 	Min, Max float64  // TypeInt and TypeNumber; both inclusive
 	Enum     []string // TypeEnum
 	ReadOnly bool     // shown and compared, never set by a plan
+	Ordered  bool     // TypeList: the order counts, values are made by state.Sequence
 	Doc      string
 	// Via names values that the system may show while it goes from one value
 	// to another. They count as the run's own after a crash.
@@ -132,6 +136,8 @@ func (a Attribute) Convert(raw any) (state.Value, error) {
 	isList := strings.HasPrefix(string(v), "[")
 	switch {
 	case !v.Present():
+	case a.Type == TypeList && a.Ordered:
+		v = state.Sequence(inOrder(raw, v))
 	case a.Type == TypeList:
 		v = state.List(v.List())
 	case isList:
@@ -147,6 +153,22 @@ func (a Attribute) Convert(raw any) (state.Value, error) {
 		}
 	}
 	return v, a.Check(v)
+}
+
+// inOrder are the items of a list as they were written; v is the list as a set.
+func inOrder(raw any, v state.Value) []string {
+	switch raw := raw.(type) {
+	case []string:
+		return raw
+	case []any:
+		items := make([]string, 0, len(raw))
+		for _, item := range raw {
+			one, _ := state.Of(item) // v is made of the same items
+			items = append(items, one.Text())
+		}
+		return items
+	}
+	return v.List()
 }
 
 // Attribute returns the attribute of that name.

@@ -20,6 +20,7 @@ var (
 	mode    = driver.Attribute{Name: "state", Type: driver.TypeEnum, Enum: []string{"ready", "drain", "maint"}}
 	address = driver.Attribute{Name: "address", Type: driver.TypeText}
 	values  = driver.Attribute{Name: "values", Type: driver.TypeList}
+	ordered = driver.Attribute{Name: "values", Type: driver.TypeList, Ordered: true}
 	kept    = driver.Attribute{Name: "ephemeral", Type: driver.TypeBool, ReadOnly: true}
 )
 
@@ -86,6 +87,10 @@ func TestAPlansValueBecomesTheValueThatADriverReads(t *testing.T) {
 		"a template's text as a boolean": {enabled, "false", state.Bool(false), ""},
 		"a boolean as text":              {address, true, state.Text("true"), ""},
 		"a number as text":               {address, uint64(8080), state.Text("8080"), ""},
+		"a list whose order counts":      {ordered, []any{"b", "a"}, state.Sequence([]string{"b", "a"}), ""},
+		"one item of an ordered list":    {ordered, "192.0.2.1", state.List([]string{"192.0.2.1"}), ""},
+		"a sequence":                     {ordered, state.Sequence([]string{"b", "a"}), state.Sequence([]string{"b", "a"}), ""},
+		"an ordered list without values": {ordered, nil, state.Absent, "values is list, not absent"},
 		"one item as a list":             {values, "192.0.2.1", state.List([]string{"192.0.2.1"}), ""},
 		"a list":                         {values, []any{"b", "a"}, state.List([]string{"a", "b"}), ""},
 		"a map":                          {values, map[string]any{}, state.Absent, "values: map[string]interface {} is not a value"},

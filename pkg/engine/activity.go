@@ -36,6 +36,9 @@ type Executor struct {
 	// Uncertain hears of a call whose outcome is unknown: it may take effect
 	// later.
 	Uncertain func()
+	// Detach: the looks of a wait end after that time, to be made again by
+	// whoever resumes the run; 0: never.
+	Detach time.Duration
 	// holds keep what a system may forget; nil keeps nothing.
 	holds  *holds
 	recent recent
@@ -60,9 +63,17 @@ func (x *Executor) Do(ctx context.Context, key, activity string, in any) (any, e
 		return out, x.sameLives(ctx, key, err)
 	case journal.Command:
 		return x.run(ctx, key, in)
+	case journal.Call:
+		return x.ask(ctx, key, in)
 	case gateIn:
 		out, err := x.gate(ctx, key, in)
 		return out, x.sameLives(ctx, key, err)
+	case journal.Versions:
+		return x.versions(ctx, in)
+	case journal.Views:
+		return x.views(ctx, key, in)
+	case glance:
+		return x.glance(ctx, in), nil
 	}
 	return nil, fmt.Errorf("engine: no activity %s for %T", activity, in)
 }
@@ -188,6 +199,7 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 	ctx = driver.WithProgress(ctx, func(text string) { x.Look(key, journal.LookData{Text: text}) })
 	already := 0
 	var began []string
+	var found []state.State
 	const tries = 4
 	for try := 1; ; try++ {
 		s, seen := x.enough(target, known, changes)
@@ -203,6 +215,7 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 				return journal.Applied{}, err
 			}
 		}
+		found = append(found, s)
 		todo, drift := x.pending(changes, s)
 		if len(drift) > 0 {
 			return journal.Applied{}, x.driftError(target, changes, drift)
@@ -259,7 +272,8 @@ func (x *Executor) write(ctx context.Context, key, target string, changes []stat
 	if err := x.healthy(ctx, key, d, target, began); err != nil {
 		return journal.Applied{}, err
 	}
-	return journal.Applied{Nodes: nodesOf(x.Program, target, changes), Already: already}, nil
+	replaced := x.Program.replacedSince(ctx, target, found, changes, x.clock().Now())
+	return journal.Applied{Nodes: nodesOf(x.Program, target, changes), Already: already, Replaced: replaced}, nil
 }
 
 // landed waits until a call whose answer was lost shows its effect, or cannot

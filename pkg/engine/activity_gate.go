@@ -97,6 +97,7 @@ func (x *Executor) gate(ctx context.Context, key string, in gateIn) (journal.Ver
 	ctx, cancel := x.withDeadline(ctx, in.Deadline)
 	defer cancel()
 	var named []gate.Named
+	defer func() { gate.Close(named) }()
 	passes, members := 1, map[string]bool{}
 	for _, ref := range in.Refs {
 		g, err := x.Program.gateOf(ref)
@@ -202,6 +203,7 @@ func (x *Executor) gateEnv() gate.Env {
 	env := x.GateEnv
 	env.Log, env.Secrets = x.Log, x.Secrets
 	env.Target = x.Program.gateTarget
+	env.Views = x.Program.gateViews
 	return env
 }
 

@@ -34,6 +34,7 @@ func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) 
 				return total, err
 			}
 			total.Changes = append(total.Changes, out.Changes...)
+			total.Replaced = append(total.Replaced, out.Replaced...)
 			total.Already, total.Drift, total.Nodes = out.Already, out.Drift, max(total.Nodes, out.Nodes)
 		}
 		if looks > 1 && ctx.Err() != nil && len(total.Changes) == len(prior.Changes) {
@@ -99,6 +100,7 @@ func (x *Executor) putBack(ctx context.Context, key string, d driver.Driver, in 
 			left := func(o journal.Drift) bool { return o.Key == c.Key() }
 			if !slices.ContainsFunc(out.Changes, about) && !slices.ContainsFunc(out.Drift, left) {
 				out.Changes = append(out.Changes, c)
+				out.Replaced = append(out.Replaced, x.Program.replaced(ctx, in.Target, state.State{}, []state.Change{c}, x.clock().Now())...)
 			}
 		}
 		return out, nil
@@ -113,6 +115,7 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 	}
 	out := journal.Restored{}
 	var changes []state.Change
+	var already []journal.Before
 	for _, item := range in.Items {
 		k := state.Key{Target: in.Target, Object: item.Object, Attribute: item.Attribute}
 		if why, ok := x.unreadable(in.Target, item.Object, dead); ok {
@@ -127,11 +130,15 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 		switch verdict {
 		case state.Restored:
 			out.Already++
+			already = append(already, item)
 		case state.Ours:
 			changes = append(changes, state.Change{Target: in.Target, Object: item.Object, Attribute: item.Attribute, From: now, To: item.Before})
 		case state.Drift:
 			out.Drift = append(out.Drift, journal.Drift{Key: k, Before: item.Before, Ours: item.Ours, Now: now})
 		}
+	}
+	if in.Doubt {
+		out.Replaced = x.Program.replaced(ctx, in.Target, s, doubtful(in.Target, already), x.clock().Now())
 	}
 	state.Sort(changes)
 	raise, lower := x.Program.phases(attrsOf(in.Target, s), changes)
@@ -147,6 +154,7 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 	}
 	applied, err := x.write(ctx, key, in.Target, todo, phase == "raise", false, look{})
 	out.Changes, out.Nodes = todo, applied.Nodes
+	out.Replaced = append(out.Replaced, applied.Replaced...)
 	return out, err
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/flip-cli/flip/pkg/gate"
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/resolve"
 	"github.com/flip-cli/flip/pkg/secret"
 	"github.com/flip-cli/flip/pkg/state"
 )
@@ -24,6 +25,8 @@ type World struct {
 	Secrets   *secret.Resolver
 	Log       *slog.Logger
 	Transport http.RoundTripper
+	// View opens a view of a plan; nil is resolve.Open.
+	View func(name string, decode func(any) error, env resolve.Env) (resolve.View, error)
 }
 
 // PreconditionError: a live system is not as the plan needs it. Nothing was
@@ -41,6 +44,7 @@ func (e *PreconditionError) Unwrap() error { return e.Err }
 type Bound struct {
 	*Program
 	States map[string]state.State
+	world  World
 }
 
 // Open opens the plan's drivers; the caller closes the program.
@@ -61,6 +65,11 @@ func Open(ctx context.Context, p plan.Plan, w World) (*Program, error) {
 		prog.Infos[t.Name] = f.Info
 		prog.Targets[t.Name] = driver.Trace(d, w.Log, t.Name)
 	}
+	prog.announce(p.Steps)
+	if err := prog.openViews(w); err != nil {
+		prog.Close()
+		return nil, &PreconditionError{Err: err}
+	}
 	return prog, nil
 }
 
@@ -78,7 +87,7 @@ func (p *Program) Close() error {
 // Bind reads every target, resolves groups to their members and finds out
 // which side is live. live decides it by name when it is not empty.
 func Bind(ctx context.Context, prog *Program, w World, live string) (*Bound, error) {
-	b := &Bound{Program: prog, States: map[string]state.State{}}
+	b := &Bound{Program: prog, States: map[string]state.State{}, world: w}
 	if err := b.read(ctx); err != nil {
 		return nil, err
 	}
@@ -97,10 +106,13 @@ func Bind(ctx context.Context, prog *Program, w World, live string) (*Bound, err
 	if err := b.objects(b.Plan.Steps); err != nil {
 		return nil, &PreconditionError{Err: err}
 	}
-	if err := b.alternate(live); err != nil {
+	if err := b.alternate(ctx, live); err != nil {
 		return nil, err
 	}
-	return b, b.buildable(w)
+	if err := b.buildable(w); err != nil {
+		return b, err
+	}
+	return b, b.resolvable(ctx, w)
 }
 
 // buildable makes every gate once, to find wrong values before anything is
@@ -132,7 +144,7 @@ func (b *Bound) buildable(w World) error {
 			try(*ref.Inline)
 		}
 	})
-	return errors.Join(errs...)
+	return errors.Join(append(errs, x.askable()...)...)
 }
 
 func (b *Bound) read(ctx context.Context) error {

@@ -28,7 +28,9 @@ func Check(p *plan.Plan, drivers *driver.Registry, gates *gate.Registry) error {
 	for i := range p.Guards {
 		c.guard(p.Guards[i])
 	}
+	c.views()
 	c.steps(p.Steps)
+	c.drains(p.Steps, plan.Selection{})
 	return c.err()
 }
 
@@ -37,6 +39,7 @@ type checker struct {
 	drivers *driver.Registry
 	gates   *gate.Registry
 	infos   map[string]driver.Info
+	records []setRecord // that the steps so far set
 	errs    []error
 }
 
@@ -132,7 +135,7 @@ func (c *checker) steps(steps []plan.Step) {
 		case s.Drain != nil && s.Drain.Metric != nil && s.Drain.Metric.Inline != nil:
 			c.gate(*s.Drain.Metric.Inline)
 		case s.Wait != nil && s.Wait.TTL != nil:
-			c.add(s.Wait.Pos, 1, "name a duration: wait: 5m", "wait: ttl needs a target with DNS records; no driver of this flip has them")
+			c.ttl(*s.Wait.TTL)
 		}
 		c.steps(children(*s))
 	}
@@ -178,6 +181,7 @@ func (c *checker) set(s *plan.Set) {
 			c.add(s.Pos, 1, describeDriver(info), "set: %s has no members; name one of its objects", t)
 			continue
 		}
+		c.sets(s, k)
 		var names []string
 		for _, a := range k.Attributes {
 			names = append(names, a.Name)

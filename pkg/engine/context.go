@@ -27,6 +27,10 @@ type Context interface {
 	Do(key, activity string, in, out any) error
 	// Sleep waits until a deadline that is fixed, in UTC, the first time.
 	Sleep(key string, d time.Duration) error
+	// WaitUntil waits for a moment, and says why. hint is the input of an
+	// activity whose text tells people what is waited for meanwhile; nil for
+	// none.
+	WaitUntil(key, message string, until time.Time, hint any) error
 	// Await waits for an approval or a signal.
 	Await(key, message string, deadline time.Duration) (json.RawMessage, error)
 	// Parallel runs fn for 0..n-1, at most limit at once (0: all), and returns
@@ -60,6 +64,8 @@ const (
 	classDenied     = "denied"
 	classInvalid    = "invalid"
 	classUnhealthy  = "unhealthy"
+	classRefused    = "refused" // by a driver, before anything was sent
+	classCeiling    = "ceiling" // a wait came to its end without what it waited for; the run pauses
 )
 
 // fail makes an error of a class that survives the journal.

@@ -20,7 +20,9 @@ func (f frame) describe(s plan.Step) string {
 		}
 		return fmt.Sprintf("ramp %s -> %s %s %%", f.sideName(s.Ramp.From), f.sideName(s.Ramp.To), strings.Join(steps, ", "))
 	case s.Drain != nil:
-		return fmt.Sprintf("drain %s to %d sessions", f.subject(s.Drain.Selection), s.Drain.Sessions)
+		return fmt.Sprintf("drain %s to %d %s", f.subject(s.Drain.Selection), s.Drain.Sessions, drainUnit(*s.Drain))
+	case s.Wait != nil && s.Wait.TTL != nil:
+		return describeTTL(*s.Wait.TTL)
 	case s.Wait != nil:
 		return "wait " + s.Wait.For.String()
 	case s.Run != nil:
@@ -56,6 +58,15 @@ func (f frame) describeSet(s plan.Set) string {
 		attrs = append(attrs, a.Name+" "+val.String())
 	}
 	return fmt.Sprintf("set %s: %s", f.subject(s.Selection), strings.Join(attrs, ", "))
+}
+
+// drainUnit is what a drain counts: what a member calls in flight need be no
+// session.
+func drainUnit(d plan.Drain) string {
+	if d.Count != nil {
+		return "in flight"
+	}
+	return "sessions"
 }
 
 // subject names what a selection is about.

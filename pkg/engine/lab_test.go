@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ import (
 	"github.com/flip-cli/flip/pkg/gate"
 	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/resolve"
 	"github.com/flip-cli/flip/pkg/secret"
 	"github.com/flip-cli/flip/pkg/state"
 )
@@ -43,10 +45,15 @@ type lab struct {
 	wrap map[string]func(driver.Driver) driver.Driver
 	// store stands around the store of the next process.
 	store func(engine.Store) engine.Store
+	// view opens the plan's views; nil is the real ones.
+	view func(name string, decode func(any) error, env resolve.Env) (resolve.View, error)
+	host string // where the next process runs; empty: here
 	// sim is what the next process is made to do.
 	sim engine.Sim
 	// onRecord hears of every record that is durable, and of every look.
 	onRecord func(journal.Record)
+	// net is how gates and drains reach members, nil for the real network.
+	net *http.Transport
 	// gates decide the nth look of a scripted gate, from 1.
 	gates map[string]func(n int) (gate.Result, error)
 
@@ -67,15 +74,18 @@ func newLab(t testing.TB, text string) *lab {
 	}
 }
 
-// world has one driver, mem, and two kinds of gates: scripted and command.
+// world has the driver mem, the driver mute, which tells nothing of what is in
+// flight, and two kinds of gates: scripted and command.
 func (l *lab) world() engine.World {
 	secrets := secret.NewResolver(l.clean)
 	secrets.Getenv = func(name string) (string, bool) { v, ok := l.env[name]; return v, ok }
 	open := func(_ context.Context, o mem.Options, _ driver.Env) (driver.Driver, error) { return l.open(o), nil }
+	mute := mem.Info()
+	mute.Name, mute.Counts, mute.Kills = "mute", false, false
 	return engine.World{
-		Drivers: driver.NewRegistry(driver.Define(mem.Info(), open)),
+		Drivers: driver.NewRegistry(driver.Define(mem.Info(), open), driver.Define(mute, open)),
 		Gates:   gate.NewRegistry(gate.Define("script", "does as the test says", l.script), gate.Command()),
-		Secrets: secrets, Log: l.log,
+		Secrets: secrets, Log: l.log, View: l.view,
 	}
 }
 
@@ -165,10 +175,13 @@ func (l *lab) runner() *engine.Runner {
 	must(l.t, err)
 	// A process of this host that is gone: number 1 started at another time.
 	self := journal.Self()
+	if l.host != "" {
+		self.Host = l.host
+	}
 	l.process++
 	self.PID, self.Start = 1, fmt.Sprintf("test %d", l.process)
 	locks := journal.NewLocks(l.dir, journal.LocksOptions{Ended: store.Ended, Log: l.log, Self: self})
-	r := &engine.Runner{World: l.world(), Store: store, Locks: locks, Version: "test", Who: "tester", Sim: l.sim}
+	r := &engine.Runner{World: l.world(), Store: store, Locks: locks, Version: "test", Who: "tester", Sim: l.sim, GateEnv: gate.Env{Transport: l.net}}
 	if l.store != nil {
 		r.Store = l.store(store)
 	}
@@ -367,26 +380,3 @@ func (l *lab) runDir() string { return filepath.Join(l.dir, "runs", l.id) }
 func asError[T error](err error, to *T) bool { return errors.As(err, to) }
 
 type ctx = context.Context
-
-func writeFile(path string) error { return os.WriteFile(path, nil, 0o600) }
-
-// quickDir is in memory where the system has a place for that: thousands of
-// runs would wait for the disk else.
-func quickDir(t testing.TB) string {
-	t.Helper()
-	const shared = "/dev/shm"
-	if info, err := os.Stat(shared); err != nil || !info.IsDir() {
-		return t.TempDir()
-	}
-	dir, err := os.MkdirTemp(shared, "flip-test-*")
-	if err != nil {
-		return t.TempDir()
-	}
-	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
-	return dir
-}
-
-func writeText(t testing.TB, path, text string) {
-	t.Helper()
-	must(t, os.WriteFile(path, []byte(text), 0o600))
-}

@@ -64,7 +64,7 @@ type stepMark struct {
 // later. All others are finished first: they change something.
 func interruptible(activity string) bool {
 	switch activity {
-	case "gate", "hold", "drain":
+	case "gate", "hold", "drain", journal.ActivityViews, "glance":
 		return true
 	}
 	return false
@@ -73,7 +73,7 @@ func interruptible(activity string) bool {
 // durable activities are journaled before they act.
 func durable(activity string) bool {
 	switch activity {
-	case "apply", "restore", "run", "kill":
+	case "apply", "restore", "run", "kill", journal.ActivityAsk:
 		return true
 	}
 	return false

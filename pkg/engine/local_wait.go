@@ -14,6 +14,15 @@ import (
 const longestNap = 30 * time.Second
 
 func (l *local) Sleep(key string, d time.Duration) error {
+	return l.sleep(key, "", func() time.Time { return l.time.Now().Add(d) }, nil)
+}
+
+func (l *local) WaitUntil(key, message string, until time.Time, hint any) error {
+	return l.sleep(key, message, func() time.Time { return until }, hint)
+}
+
+// sleep waits until a moment that is fixed, durably, the first time.
+func (l *local) sleep(key, message string, moment func() time.Time, hint any) error {
 	l.mu.Lock()
 	until, known := l.sleeps[key]
 	r, over := l.results[key]
@@ -22,15 +31,15 @@ func (l *local) Sleep(key string, d time.Duration) error {
 		return replay(r, nil)
 	}
 	if !known {
-		until = l.time.Now().Add(d)
-		if err := l.append(journal.Record{Type: journal.TypeSleep, Key: key, Data: journal.Encode(journal.Until{Until: until})}); err != nil {
+		until = moment()
+		if err := l.append(journal.Record{Type: journal.TypeSleep, Key: key, Data: journal.Encode(journal.Until{Until: until, Message: message})}); err != nil {
 			return err
 		}
 		l.mu.Lock()
 		l.sleeps[key] = until
 		l.mu.Unlock()
 	}
-	if err := l.waitUntil(key, until, "waiting", func() bool { return false }); err != nil {
+	if err := l.waitFor(waiting{key, until, "waiting", hint, never}); err != nil {
 		return err
 	}
 	if err := l.append(journal.Record{Type: journal.TypeDone, Key: key, Activity: "sleep"}); err != nil {
@@ -40,8 +49,22 @@ func (l *local) Sleep(key string, d time.Duration) error {
 	return nil
 }
 
-// waitUntil waits for a wall-clock moment, or for done.
+// waiting is one wait for a wall-clock moment, or for done.
+type waiting struct {
+	key   string
+	until time.Time
+	what  string // for people
+	hint  any    // input of a glance, which says more
+	done  func() bool
+}
+
+func never() bool { return false }
+
 func (l *local) waitUntil(key string, until time.Time, what string, done func() bool) error {
+	return l.waitFor(waiting{key, until, what, nil, done})
+}
+
+func (l *local) waitFor(w waiting) error {
 	for {
 		if err := l.mayGoOn(); err != nil {
 			return err
@@ -52,22 +75,55 @@ func (l *local) waitUntil(key string, until time.Time, what string, done func() 
 		if l.lost.Err() != nil {
 			return context.Cause(l.lost)
 		}
-		left := until.Sub(l.time.Now())
-		if done() || left <= 0 {
+		left := w.until.Sub(l.time.Now())
+		if w.done() || left <= 0 {
 			return nil
 		}
 		if l.detach > 0 && left > l.detach {
 			return ErrDetached
 		}
-		l.look(key, journal.LookData{Text: what, Until: until})
-		nap := min(left, longestNap)
-		if what != "waiting" {
-			nap = min(nap, 250*time.Millisecond)
+		if err := l.lookAt(w); err != nil {
+			return err
 		}
+		nap := l.nap(w, left)
 		ctx, cancel := l.untilStopped()
 		_ = l.time.Sleep(ctx, nap) // why it ended early is seen above
 		cancel()
 	}
+}
+
+// lookAt tells what is waited for now.
+func (l *local) lookAt(w waiting) error {
+	if w.hint == nil {
+		l.look(w.key, journal.LookData{Text: w.what, Until: w.until})
+		return nil
+	}
+	said, err := l.perform(w.key, "glance", w.hint)
+	if text, ok := said.(string); ok && err == nil {
+		l.look(w.key, journal.LookData{Text: text})
+	}
+	if stopped(err) {
+		return err
+	}
+	return nil // only what people see is missing
+}
+
+// soonOver is when a wait that tells what it waits for does so more often.
+const soonOver = time.Minute
+
+// nap is how long a wait may look away. A time that passes only where a run
+// waits does not jump.
+func (l *local) nap(w waiting, left time.Duration) time.Duration {
+	_, machine := l.time.(WallClock)
+	switch {
+	case w.what != "waiting":
+		return min(left, 250*time.Millisecond)
+	case !machine:
+		return left
+	case w.hint != nil && left <= soonOver:
+		return min(left, 5*time.Second)
+	}
+	return min(left, longestNap)
 }
 
 func (l *local) Await(key, message string, deadline time.Duration) (json.RawMessage, error) {

@@ -22,7 +22,10 @@ type Preview struct {
 	Keys     int            // different attributes that would change
 	Shortest time.Duration
 	Longest  time.Duration
-	Undos    []string // commands of the way back, in its order
+	// WayBack is how long caches make the way back take at least, from the step
+	// from where it takes longest. 0: nobody keeps answers of what changes.
+	WayBack time.Duration
+	Undos   []string // commands of the way back, in its order
 	// Err is why the run would fail, as far as it can be seen now.
 	Err error
 }
@@ -38,18 +41,23 @@ type PreviewStep struct {
 	Longest        time.Duration
 	// Note is what could be seen only by looking: "now 214".
 	Note string
+	// Drain says more of a drain, nil of other steps.
+	Drain *DrainPreview
+	// Refused is what a driver would refuse if the step were done now. Steps
+	// before it may still change that.
+	Refused string
 }
 
 // NewPreview simulates the program from the states that it was bound to. It
 // reads sessions in flight and changes nothing.
 func NewPreview(ctx context.Context, b *Bound) Preview {
-	return rehearse(b, &previewContext{ctx: ctx, p: b.Program, states: maps.Clone(b.States), look: true})
+	return rehearse(b, &previewContext{ctx: ctx, p: b.Program, states: maps.Clone(b.States), look: true, world: b.world})
 }
 
-// dryRun is a preview of nothing but the changes and the error. It reads
-// nothing.
-func dryRun(b *Bound) Preview {
-	return rehearse(b, &previewContext{p: b.Program, states: maps.Clone(b.States)})
+// dryRun is a preview of nothing but the changes and the error. Nothing is
+// read but by drivers that are asked what they would refuse.
+func dryRun(ctx context.Context, b *Bound) Preview {
+	return rehearse(b, &previewContext{ctx: ctx, p: b.Program, states: maps.Clone(b.States)})
 }
 
 func rehearse(b *Bound, c *previewContext) Preview {
@@ -86,13 +94,19 @@ type previewContext struct {
 	p      *Program
 	states map[string]state.State
 	look   bool // tell also what only people want to know
+	world  World
+	facts  bool // something was done that may change more than attributes
 	out    Preview
 	open   []int // indices of the steps that have begun
+
+	began   time.Time        // see now
+	back    PreviewStep      // what is done outside of steps
+	effects []journal.Effect // so far
 }
 
 func (c *previewContext) cur() *PreviewStep {
 	if len(c.open) == 0 {
-		return &PreviewStep{}
+		return &c.back
 	}
 	return &c.out.Steps[c.open[len(c.open)-1]]
 }
@@ -116,21 +130,37 @@ func (c *previewContext) Do(key, activity string, in, out any) error {
 		if err := c.guard(in); err != nil {
 			return err
 		}
+		if err := c.check(in); err != nil {
+			return err
+		}
+		settles := c.settles(in.Target, in.Changes)
+		made := journal.Applied{Replaced: c.p.replaced(c.context(), in.Target, c.states[in.Target], in.Changes, c.now().Add(settles))}
+		assign(out, made)
+		c.effect(journal.Effect{Key: key, Kind: journal.ActivityApply, Target: in.Target, Changes: in.Changes, Replaced: made.Replaced})
 		c.states[in.Target] = c.states[in.Target].With(in.Changes)
 		c.out.Changes = append(c.out.Changes, in.Changes...)
 		c.cur().Changes = append(c.cur().Changes, in.Changes...)
-		if e, ok := driver.As[driver.Expecter](c.p.Targets[in.Target]); ok {
-			settles := e.Expect(in.Changes)
-			c.cur().Shortest += settles
-			c.cur().Longest += settles
-		}
+		c.cur().Shortest += settles
+		c.cur().Longest += settles
 	case journal.Drain:
 		assign(out, journal.Drained{Quiet: true})
+		c.noteDrain(in)
 		c.inFlight(in)
+	case journal.Call:
+		c.facts = true
 	case journal.Command:
+		c.facts = true
 		assign(out, journal.Exit{Outputs: map[string]string{}})
+		c.effect(journal.Effect{Key: key, Kind: journal.ActivityRun, Command: in})
 	case gateIn:
+		c.facts = true
 		c.gates(in)
+	case journal.Versions:
+		assign(out, c.versions(in))
+	case journal.Views:
+		assign(out, c.views(in))
+	case journal.Restore:
+		assign(out, c.restore(in))
 	}
 	return nil
 }
@@ -140,6 +170,7 @@ func (c *previewContext) step(s journal.Step) {
 	case "begin", "skipped":
 		c.out.Steps = append(c.out.Steps, PreviewStep{ID: s.ID, Verb: s.Verb, What: s.Text, Depth: len(c.open), Skipped: s.Status == "skipped"})
 		if s.Status == "begin" {
+			c.out.Steps[len(c.out.Steps)-1].Drain = c.drainPreview(s.ID)
 			c.open = append(c.open, len(c.out.Steps)-1)
 			return
 		}
@@ -148,6 +179,9 @@ func (c *previewContext) step(s journal.Step) {
 			c.cur().Serving = c.serving()
 		}
 		c.open = c.open[:len(c.open)-1]
+		if c.look && len(c.open) == 0 {
+			c.out.WayBack = max(c.out.WayBack, c.wayBack())
+		}
 	}
 }
 
@@ -168,7 +202,7 @@ func (c *previewContext) serving() map[string][2]int {
 // clock counts a hold in full and everything else as the longest case only.
 func (c *previewContext) clock(key string, in clockIn, out *journal.Until) {
 	d, _ := time.ParseDuration(in.After)
-	out.Until = time.Now().UTC().Add(d)
+	out.Until = c.now().Add(d)
 	switch {
 	case strings.HasSuffix(key, ".until"):
 		c.cur().Shortest += d
@@ -194,6 +228,10 @@ func (c *previewContext) guard(in journal.Apply) error {
 }
 
 func (c *previewContext) inFlight(in journal.Drain) {
+	if in.Count != "" {
+		c.countNow(in)
+		return
+	}
 	counter, ok := driver.As[driver.Counter](c.p.Targets[in.Target])
 	if !ok || !c.look {
 		return

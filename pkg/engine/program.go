@@ -10,7 +10,9 @@ import (
 	"sync"
 
 	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/resolve"
 	"github.com/flip-cli/flip/pkg/state"
 )
 
@@ -21,6 +23,7 @@ type Program struct {
 	Pins    Pins
 	Infos   map[string]driver.Info // by target
 	Targets map[string]driver.Driver
+	Views   map[string]resolve.View
 
 	mu     sync.Mutex
 	values map[string]plan.GroupValue // of groups, see groupValues
@@ -33,6 +36,9 @@ type Pins struct {
 	Idle    string                  `json:"idle,omitempty"`
 	Groups  map[string]Group        `json:"groups"`
 	Targets map[string]PinnedTarget `json:"targets"`
+	// Cached are answers that earlier runs replaced and that caches could still
+	// hold when the run began.
+	Cached []journal.Replaced `json:"cached,omitempty"`
 }
 
 // PinnedTarget is one target's objects, without their values.

@@ -106,7 +106,7 @@ func (f frame) step(s plan.Step) error {
 		f.deadline = earlier(f.deadline, d)
 	}
 	text, err := f.attempts(s)
-	if err == nil && len(s.Gates) > 0 && s.Ramp == nil && s.Wait == nil {
+	if err == nil && len(s.Gates) > 0 && s.Ramp == nil && (s.Wait == nil || s.Wait.TTL != nil) {
 		_, err = f.gates("post", s.Gates, s.Timeout)
 	}
 	if err != nil {
@@ -144,7 +144,7 @@ func retryable(err error) bool {
 		return false // a step inside had retries of its own
 	}
 	switch classOf(err) {
-	case classDrift, classGuard, classReload, classInvalid, classDenied:
+	case classDrift, classGuard, classReload, classInvalid, classDenied, classCeiling:
 		return false
 	}
 	return true
@@ -165,7 +165,7 @@ func (f frame) failed(s plan.Step, err error) error {
 		_ = f.note(s, "failed", inner.Error())
 		return err
 	}
-	if s.OnFail == "continue" {
+	if s.OnFail == "continue" && classOf(err) != classCeiling {
 		return f.note(s, "failed", err.Error()+" (the plan goes on)")
 	}
 	if nerr := f.note(s, "failed", err.Error()); nerr != nil {
@@ -174,6 +174,9 @@ func (f frame) failed(s plan.Step, err error) error {
 	act := s.OnFail
 	if act == "" {
 		act = "rollback"
+	}
+	if classOf(err) == classCeiling {
+		act = "pause" // on_max says so
 	}
 	return &stepError{err, s.ID, f.path, act}
 }

@@ -57,6 +57,7 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 	read := r.clock().Now()
 	bound, err := Bind(ctx, prog, r.World, o.Live)
 	if err == nil {
+		bound.Pins.Cached = r.earlier(ctx, bound, id)
 		err = admit(ctx, bound)
 	}
 	var log journal.Log
@@ -89,9 +90,9 @@ func (r *Runner) Start(ctx context.Context, prog *Program, o Options) (journal.E
 // admit runs the plan on copies first: what is certain to fail is refused
 // before anything is changed.
 func admit(ctx context.Context, b *Bound) error {
-	p := dryRun(b)
+	p := dryRun(ctx, b)
 	switch classOf(p.Err) {
-	case classGuard, classInvalid:
+	case classGuard, classInvalid, classRefused:
 		return &PreconditionError{Err: hint.Wrap(p.Err, "nothing was changed; see flip plan")}
 	}
 	return permitted(ctx, b, p.Changes)

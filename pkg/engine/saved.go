@@ -97,6 +97,7 @@ func (r *Runner) Reload(ctx context.Context, dir string, st journal.Status) (*Pr
 		return nil, err
 	}
 	prog.Pins = sv.Pins
+	prog.announcePinned()
 	prog.regrouped()
 	return prog, nil
 }

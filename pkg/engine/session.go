@@ -39,7 +39,7 @@ func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, 
 	exec := &Executor{
 		Program: prog, Gates: r.Gates, GateEnv: r.GateEnv, Secrets: r.Secrets, Log: r.Log, Dir: log.Dir(),
 		Look:  func(key string, d journal.LookData) { s.ctx.look(key, d) },
-		Lease: held.Valid, Clock: r.clock(),
+		Lease: held.Valid, Clock: r.clock(), Detach: o.Detach,
 	}
 	soft, stop := context.WithCancel(o.Soft)
 	s.soft, s.stop = soft, stop
@@ -230,7 +230,9 @@ func (s *session) changed() int { return len(s.status().Changed()) }
 
 // touched reports whether the run may have changed anything at all.
 func (s *session) touched() bool {
-	return slices.ContainsFunc(s.status().Effects, func(e journal.Effect) bool { return e.Kind != journal.ActivityRestore })
+	asked := func(r journal.Record) bool { return r.Type == journal.TypeIntent && r.Activity == journal.ActivityAsk }
+	return slices.ContainsFunc(s.status().Effects, func(e journal.Effect) bool { return e.Kind != journal.ActivityRestore }) ||
+		slices.ContainsFunc(s.log.Records(), asked)
 }
 
 // back goes the way back. Nothing but a hard stop ends it.
@@ -245,12 +247,18 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 	s.ctx.soft, s.ctx.lost = context.Background(), context.Background()
 	report := Undo(s.ctx, s.prog, st.Effects, UndoOptions{
 		Attempt: rb.Attempt, OnDrift: OnDrift(rb.OnDrift), Sweep: rb.Unclean && !s.r.Sim.NoSweep, Quiet: longestCall(s.prog),
-		Timeout: s.o.UndoTimeout, Done: undone(s.log.Records(), rb.Attempt),
+		NoCaches: s.r.Sim.NoCaches, Timeout: s.o.UndoTimeout, Done: undone(s.log.Records(), rb.Attempt),
 	})
-	if fatal(report.Err) {
+	switch {
+	case fatal(report.Err):
 		return journal.End{}, report.Err
+	case errors.Is(report.Err, ErrDetached):
+		return s.pause(journal.End{Outcome: journal.OutcomeWaiting, Step: rb.Step, Reason: "the wait of the way back is longer than this process stays", Changed: s.changed()})
 	}
 	end := journal.End{Uncertain: s.ctx.uncertain, Outcome: journal.OutcomeRolledBack, Step: rb.Step, Reason: rb.Reason, Drift: report.Drift, Changed: report.Changed, Restored: report.Restored}
+	if report.Cached != nil && report.Cached.Until.After(s.ctx.time.Now()) {
+		end.Cached = report.Cached
+	}
 	if report.Err != nil || len(report.Drift) > 0 {
 		end.Outcome = journal.OutcomeIncomplete
 		if report.Err != nil {

@@ -51,6 +51,9 @@ type Sim struct {
 	// NoSweep leaves out the last look after an unclean death, to see that a
 	// rehearsal finds what it is for.
 	NoSweep bool
+	// NoCaches leaves out the waits for caches on the way back, for the same
+	// purpose.
+	NoCaches bool
 }
 
 // clock is the runner's time.

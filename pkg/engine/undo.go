@@ -33,6 +33,8 @@ type UndoOptions struct {
 	// Timeout bounds one restore; 2 minutes by default.
 	Timeout time.Duration
 	Sweep   bool
+	// NoCaches: what caches may hold is not waited for.
+	NoCaches bool
 	// Done are the restores and commands that an earlier attempt finished.
 	Done Undone
 }
@@ -42,6 +44,7 @@ type UndoReport struct {
 	Changed  int // attributes that the run ever meant to change
 	Restored int // of them, those that read as before the run
 	Drift    []journal.Drift
+	Cached   *journal.Cached // what others may go on answering
 	// Err stopped the way back before its end.
 	Err error
 }
@@ -122,6 +125,11 @@ type undo struct {
 	// idled are the members that this way back took the traffic from, by
 	// target, and that were not drained since.
 	idled map[string][]string
+	// past are the answers that the way forward replaced, given those that this
+	// way back did; until waited nobody holds these any more.
+	past, given []journal.Replaced
+	waited      time.Time
+	doubt       bool // see journal.Restore
 }
 
 // Undo puts back what effects changed, in reverse: capacity first, three-way,
@@ -129,9 +137,10 @@ type undo struct {
 // end.
 func Undo(c Context, p *Program, effects []journal.Effect, o UndoOptions) UndoReport {
 	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}, early: map[state.Key]journal.Drift{}, idled: map[string][]string{}}
+	u.past, u.given = remembers(effects)
 	first := firstBefore(effects)
 	err := u.all(segments(effects), first)
-	r := UndoReport{Changed: len(first), Err: err}
+	r := UndoReport{Changed: len(first), Cached: u.cached(), Err: err}
 	maps.Copy(u.drift, u.early) // of passes that did not come to their end
 	keys := slices.SortedFunc(maps.Keys(u.drift), state.Key.Compare)
 	for _, k := range keys {
@@ -224,6 +233,9 @@ func (u *undo) segment(i int, name string, s segment) error {
 		if err := u.quiet(name); err != nil {
 			return err
 		}
+		if err := u.caches(name); err != nil {
+			return fmt.Errorf("undo of step %q was not run: %w", cmd.Env["FLIP_STEP"], err)
+		}
 		cmd.Log = fmt.Sprintf("logs/undo-%d-%d.log", u.o.Attempt, i)
 		var exit journal.Exit
 		if err := u.c.Do(u.path+name+".run", "run", cmd, &exit); err != nil {
@@ -236,10 +248,7 @@ func (u *undo) segment(i int, name string, s segment) error {
 	}
 	before := maps.Clone(s.before)
 	maps.DeleteFunc(before, func(k state.Key, _ state.Value) bool { return u.o.Done.Keys[i][k] })
-	if err := u.pass(name, i, "raise", before); err != nil {
-		return err
-	}
-	return u.pass(name, i, "lower", before)
+	return u.stretch(name, i, before)
 }
 
 // undoTimeout bounds one restore where UndoOptions are silent: raising waits
@@ -261,7 +270,7 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 		}
 		in := journal.Restore{
 			Target: target, Segment: segment, Items: items[target], Phase: phase,
-			Force: u.o.OnDrift == DriftForce, Until: until.Until,
+			Force: u.o.OnDrift == DriftForce, Until: until.Until, Doubt: u.doubt,
 		}
 		var out journal.Restored
 		if err := u.c.Do(key, "restore", in, &out); err != nil {
@@ -275,6 +284,7 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 		}
 		maps.DeleteFunc(u.early, func(k state.Key, _ journal.Drift) bool { return k.Target == target })
 		u.idle(out.Changes)
+		u.given = append(u.given, out.Replaced...)
 		maps.DeleteFunc(u.drift, func(k state.Key, _ journal.Drift) bool { _, looked := before[k]; return looked && k.Target == target }) // the last look decides
 		for _, d := range out.Drift {
 			u.drift[d.Key] = d

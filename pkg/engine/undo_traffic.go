@@ -94,12 +94,18 @@ func (u *undo) idle(changes []state.Change) {
 // members that just lost their traffic. It may stop or replace them.
 const undoDrain = 15 * time.Second
 
+// undoInterval is the time between two looks at members that are asked over
+// the network.
+const undoInterval = 500 * time.Millisecond
+
 // quiet lets requests in flight end before a command may end their server.
 // What is still open at the deadline (websockets) does not hold up the way
 // back.
 func (u *undo) quiet(name string) error {
 	for _, target := range slices.Sorted(maps.Keys(u.idled)) {
-		if _, ok := driver.As[driver.Counter](u.p.Targets[target]); !ok {
+		_, tells := driver.As[driver.Counter](u.p.Targets[target])
+		place, counted := u.p.countOf(target)
+		if !tells && !counted {
 			continue
 		}
 		ids := slices.Compact(slices.Sorted(slices.Values(u.idled[target])))
@@ -109,6 +115,10 @@ func (u *undo) quiet(name string) error {
 			return err
 		}
 		in := journal.Drain{Target: target, IDs: ids, Interval: drainInterval.String(), Samples: drainSamples, Deadline: until.Until}
+		if counted {
+			in.Interval = undoInterval.String()
+			in.Count, in.Members = place, toAsk(u.p.membersIn([]selected{{target: target, ids: ids}}))
+		}
 		if err := u.c.Do(key, "drain", in, &journal.Drained{}); err != nil {
 			return err
 		}

@@ -59,5 +59,8 @@ func (f frame) gatesAt(name string, gates []plan.GateRef, timeout time.Duration,
 }
 
 func (f frame) wait(s plan.Step) (string, error) {
+	if s.Wait.TTL != nil {
+		return f.waitTTL(*s.Wait.TTL)
+	}
 	return "", f.hold(".wait", s.Gates, s.Wait.For)
 }

@@ -109,6 +109,8 @@ func (f frame) change(name, label string, before pre, changes []state.Change) er
 			if err := f.c.Do(key, "apply", in, &out); err != nil {
 				return err
 			}
+			made := &(*f.effects)[len(*f.effects)-1]
+			made.Done, made.Replaced = true, out.Replaced
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ package gate
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/resolve"
 	"github.com/flip-cli/flip/pkg/secret"
 )
 
@@ -42,6 +44,15 @@ type Limiter interface {
 	LookLimit() time.Duration
 }
 
+// Close releases what gates keep between their looks, such as an open log.
+func Close(gates []Named) {
+	for _, g := range gates {
+		if c, ok := g.Gate.(io.Closer); ok {
+			_ = c.Close() // there is nothing that could be done
+		}
+	}
+}
+
 // Target gives gates a look at a target of the plan: its driver and the ids of
 // the members that the gate is about (all members when it names none).
 type Target struct {
@@ -59,6 +70,9 @@ type Env struct {
 	// Target finds a target of the plan by name, nil if there is none. members
 	// limits it to those member names; empty means all.
 	Target func(name string, members []string) (Target, error)
+	// Views opens views of the plan by name, in that order; all of the plan
+	// when no name is given. Nil if there are none.
+	Views func(names []string) ([]resolve.View, error)
 }
 
 // Kind is one kind of gate: the key in a plan, its configuration and how to

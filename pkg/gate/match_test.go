@@ -97,7 +97,7 @@ func TestTheRegistryHoldsEveryKindOnce(t *testing.T) {
 	for _, k := range Kinds().All() {
 		names = append(names, k.Name)
 	}
-	check(t, "kinds", []string{"command", "haproxy", "http", "prometheus", "tcp"}, names)
+	check(t, "kinds", []string{"command", "haproxy", "http", "log", "prometheus", "resolve", "tcp"}, names)
 	_, ok := Kinds().Lookup("http")
 	check(t, "found", true, ok)
 	_, ok = Kinds().Lookup("htpp")

@@ -163,11 +163,14 @@ func (f *fold) result(r Record) error {
 	delete(f.effects, r.Key)
 	e := &f.s.Effects[n]
 	e.Done, e.Failed = done, !done
+	if e.Kind == ActivityApply && len(r.Data) > 0 {
+		return into(r, func(a Applied) { e.Replaced = a.Replaced })
+	}
 	if e.Kind != ActivityRestore || len(r.Data) == 0 {
 		return nil
 	}
 	return into(r, func(b Restored) {
-		e.Changes = b.Changes
+		e.Changes, e.Replaced = b.Changes, b.Replaced
 		for _, c := range b.Changes {
 			f.mean(c.Key(), c.To)
 		}

@@ -103,6 +103,8 @@ type End struct {
 	// Uncertain: the outcome of a call was unknown, so it may take effect
 	// later. A rollback that comes next sweeps.
 	Uncertain bool `json:"uncertain,omitempty"`
+	// Cached is what others may go on answering after a way back.
+	Cached *Cached `json:"cached,omitempty"`
 }
 
 // Drift is one value that neither the run's beginning nor the run explains.
@@ -143,6 +145,8 @@ type Apply struct {
 type Applied struct {
 	Nodes   int `json:"nodes"`             // how many nodes agree
 	Already int `json:"already,omitempty"` // changes that were there before
+	// Replaced are the answers that nobody gives any more since.
+	Replaced []Replaced `json:"replaced,omitempty"`
 }
 
 // Restore is the intent to put values of one target back.
@@ -150,11 +154,14 @@ type Restore struct {
 	Target string `json:"target"`
 	// Segment numbers the stretches of changes between two commands, the
 	// last one first.
-	Segment int       `json:"segment"`
-	Items   []Before  `json:"items"`
-	Phase   string    `json:"phase"` // raise, lower, sweep
-	Force   bool      `json:"force,omitempty"`
-	Until   time.Time `json:"deadline,omitzero"`
+	Segment int      `json:"segment"`
+	Items   []Before `json:"items"`
+	Phase   string   `json:"phase"` // raise, lower, sweep
+	Force   bool     `json:"force,omitempty"`
+	// Doubt: a process that died may have restored the values already, and
+	// nobody knows when.
+	Doubt bool      `json:"doubt,omitempty"`
+	Until time.Time `json:"deadline,omitzero"`
 }
 
 // Before is one attribute's way back.
@@ -171,6 +178,8 @@ type Restored struct {
 	Already int            `json:"already,omitempty"`
 	Drift   []Drift        `json:"drift,omitempty"`
 	Nodes   int            `json:"nodes"`
+	// Replaced are the answers that nobody gives any more since.
+	Replaced []Replaced `json:"replaced,omitempty"`
 }
 
 // Command is the intent to run a command.
@@ -205,10 +214,21 @@ type Drain struct {
 	Interval string    `json:"interval"`
 	Samples  int       `json:"samples"`
 	Deadline time.Time `json:"deadline,omitzero"`
+	// Count is the place in the plan that says how Members are asked what is in
+	// flight on them; empty where the target's driver tells.
+	Count   string                       `json:"count,omitempty"`
+	Members []Asked                      `json:"members,omitempty"`
+	Outputs map[string]map[string]string `json:"outputs,omitempty"`
+	// Since is when the drain began, for its words.
+	Since time.Time `json:"since,omitzero"`
+	// Again is when members are to be asked once more to end what they have.
+	Again time.Time `json:"again,omitzero"`
 }
 
 // Drained is the answer.
 type Drained struct {
+	// Again: it is neither quiet nor over; members are to be asked once more.
+	Again bool   `json:"again,omitempty"`
 	Quiet bool   `json:"quiet"`
 	Left  int    `json:"left"` // in flight at the end
 	Text  string `json:"text"`
@@ -227,7 +247,9 @@ type LookData struct {
 	Text   string `json:"text"`
 	// InFlight by member, of a drain.
 	InFlight map[string]int `json:"in_flight,omitempty"`
-	Until    time.Time      `json:"until,omitzero"`
+	// Unseen says of members why it is not known what is in flight on them.
+	Unseen map[string]string `json:"unseen,omitempty"`
+	Until  time.Time         `json:"until,omitzero"`
 }
 
 // Encode turns a payload into a record's data. Payloads are plain structs, so

@@ -107,6 +107,7 @@ type Effect struct {
 	Target   string
 	Label    string
 	Changes  []state.Change // of a restore: those that it reports as made
+	Replaced []Replaced     // answers that nobody gives any more since
 	Command  Command
 	Done     bool // it was seen to have worked
 	Failed   bool // it ended with an error and may have worked in part

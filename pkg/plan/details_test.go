@@ -15,7 +15,7 @@ func TestYAMLIsReadAsItIsWritten(t *testing.T) {
 description: >-
   folded ${{ vars.v }}
   text
-"views": {'a b': {x: !!str 10}}
+"views": {'a-b': {dns: !!str 10}}
 targets:
   ? web
   : {driver: x, note: "tab\tand \"quotes\"", block: "two
@@ -40,9 +40,9 @@ steps:
 	if err := p.Targets[0].Config.Decode(&target, nil); err != nil || target.Note != "tab\tand \"quotes\"" || target.Block != "two lines" {
 		t.Errorf("the target is %+v, %v", target, err)
 	}
-	view, _ := p.Views.Get("a b")
+	view, _ := p.Views.Get("a-b")
 	var x struct {
-		X any `yaml:"x"`
+		X any `yaml:"dns"`
 	}
 	if err := view.Decode(&x, nil); err != nil || x.X != "10" {
 		t.Errorf("text by its tag is %#v, %v", x.X, err)

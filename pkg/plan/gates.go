@@ -58,6 +58,9 @@ func (l *loader) gate(n *node, name string, at place) Gate {
 		at.member, at.gate = true, nil
 	}
 	l.check(kindEntry.value, at)
+	if g.Kind == "resolve" {
+		l.looks(kindEntry.value)
+	}
 	return g
 }
 

@@ -46,8 +46,8 @@ func Load(text []byte, o Options) (Plan, error) {
 	l.groups()
 	l.alternate()
 	l.guards()
-	l.gates()
 	l.views()
+	l.gates()
 	l.steps()
 	if err := l.errs.sorted().few(o.File).err(); err != nil {
 		return Plan{}, err

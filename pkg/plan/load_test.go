@@ -149,8 +149,11 @@ func TestTheDNSMoveKeepsRecordsAndRulesForTheDriver(t *testing.T) {
 	if set.Attrs[0].Name != "record" || set.Attrs[0].Value != "www.example.com A" {
 		t.Errorf("the record is %+v", set.Attrs[0])
 	}
-	rule := p.Steps[6].Wait.TTL
-	if diff := cmp.Diff([]string{"ttl", "from", "max", "on_max"}, rule.Keys()); diff != "" {
+	rule := &plan.TTL{
+		Records: []plan.Record{{Name: "www.example.com A"}}, From: []string{"auth", "isp", "app"}, Max: 24 * time.Hour, OnMax: "pause",
+		Slack: 2 * time.Second, Every: 5 * time.Second, Passes: 2,
+	}
+	if diff := cmp.Diff(rule, p.Steps[6].Wait.TTL, ignore); diff != "" {
 		t.Errorf("the ttl rule (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{"auth", "isp", "app"}, p.Views.Keys()); diff != "" {

@@ -19,6 +19,7 @@ type Plan struct {
 	Targets     []Target
 	Groups      []Group
 	Alternate   []string // two group names, or none
+	Unequal     bool     // members of one side may have different weights
 	Guards      []Guard
 	Gates       []Gate // the named ones
 	Views       Node   // raw; zero when the plan has none
@@ -201,12 +202,15 @@ type Drain struct {
 	Samples  int           // that agree; default 3
 	Then     string        // fail, kill, continue at the deadline
 	Metric   *GateRef      // instead of the driver's own count
+	Count    *Count        // asked of each member, instead of the driver's own count
+	Ask      *Ask          // of each member when the drain begins
+	Kill     *Ask          // of each member at the deadline, instead of the driver's own
 }
 
 // Wait is a pause.
 type Wait struct {
 	For time.Duration
-	TTL *Node // the rule for a record; raw
+	TTL *TTL // the rule for record sets
 	Pos Pos
 }
 

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -32,8 +33,9 @@ type SchemaAttribute struct {
 
 // Schema is the JSON Schema (draft 2020-12) of plans that use these drivers
 // and gates. It is as strict as Load, except for what needs more than one
-// place of the plan to see.
-func Schema(drivers, gates []SchemaBlock) ([]byte, error) {
+// place of the plan to see. members are what a drain asks of members, see
+// SchemaCount and SchemaAsk, and the block of a view, see SchemaView.
+func Schema(drivers, gates []SchemaBlock, members ...SchemaBlock) ([]byte, error) {
 	root := object(
 		must("flip", &jsonschema.Schema{Const: 1, Description: "the version of the plan format"}),
 		must("name", text("what this plan is called")),
@@ -44,15 +46,16 @@ func Schema(drivers, gates []SchemaBlock) ([]byte, error) {
 		))),
 		may("targets", mapOf(nameForm.String(), targetSchema(drivers), "the live things that the plan changes")),
 		may("groups", mapOf(nameForm.String(), mapOf(nameForm.String(), listOf(text("")), ""), "named sets of members: target to names or patterns with * and ?")),
-		may("alternate", &jsonschema.Schema{Type: "array", Items: text(""), MinItems: count(2), MaxItems: count(2), UniqueItems: true, Description: "two groups of which one is live and one idle"}),
+		may("alternate", alternateSchema()),
 		may("guards", about("hold before every change", listOf(object(must("target", text("a target of the plan")), must("min_serving", whole(1, "")))))),
 		may("gates", mapOf(nameForm.String(), ref("gate"), "conditions by name")),
-		may("views", &jsonschema.Schema{Type: "object", Description: "from where names are looked up"}),
+		may("views", viewSchema(members)),
 		must("steps", ref("steps")),
 	)
 	root.Version = jsonschema.Version
 	root.Title = "flip plan"
 	root.Definitions = definitions(drivers, gates)
+	maps.Copy(root.Definitions, memberDefinitions(members))
 	return json.MarshalIndent(root, "", "  ")
 }
 

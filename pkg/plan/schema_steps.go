@@ -129,13 +129,14 @@ func drainSchema() *jsonschema.Schema {
 		may("interval", ref("duration")),
 		may("samples", whole(1, "quiet looks in a row")),
 		may("metric", anyOf(text("the name of a gate"), ref("gate"))),
+		may("count", ref("count")),
+		may("ask", ref("ask")),
+		may("kill", ref("ask")),
 	)...)
 }
 
 func waitSchema() *jsonschema.Schema {
-	ttl := object(must("ttl", &jsonschema.Schema{Description: "the record whose old TTL is waited for"}))
-	ttl.AdditionalProperties = jsonschema.TrueSchema
-	return anyOf(ref("duration"), object(must("for", ref("duration"))), ttl)
+	return anyOf(ref("duration"), object(must("for", ref("duration"))), ttlSchema())
 }
 
 func commandSchema() *jsonschema.Schema {

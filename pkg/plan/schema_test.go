@@ -80,6 +80,11 @@ func compiled(t *testing.T, drivers, gates []plan.SchemaBlock) *jsonschema.Schem
 	if err != nil {
 		t.Fatal(err)
 	}
+	return compileSchema(t, text)
+}
+
+func compileSchema(t *testing.T, text []byte) *jsonschema.Schema {
+	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
 	if err != nil {
 		t.Fatal(err)

@@ -99,6 +99,16 @@ func (l *loader) alternate() {
 		return
 	}
 	l.env.alternate = true
+	if n.kind == mapKind {
+		var raw struct {
+			Groups  Node `yaml:"groups,required"`
+			Unequal bool `yaml:"unequal"`
+		}
+		if !l.read(n, "alternate", &raw) {
+			return
+		}
+		l.plan.Unequal, n = raw.Unequal, raw.Groups.n
+	}
 	var pair []string
 	if !l.read(n, "alternate", &pair) {
 		return
@@ -173,19 +183,6 @@ func (l *loader) guards() {
 		}
 		l.plan.Guards = append(l.plan.Guards, Guard{Target: g.Target, MinServing: g.MinServing, Pos: r.n.pos})
 	}
-}
-
-func (l *loader) views() {
-	n := l.root.get("views")
-	if n == nil {
-		return
-	}
-	if n.kind != mapKind {
-		l.fail(n, "views: {name: {dns: [\"10.0.0.2:53\"]}}", "views must be a map, not %s", n.what())
-		return
-	}
-	l.check(n, place{vars: true})
-	l.plan.Views = Node{n: n, label: "views"}
 }
 
 // place is where a template stands, which decides what it may name.

@@ -262,9 +262,12 @@ func (l *loader) drain(n *node, s *Step, at place) *Drain {
 		Interval time.Duration `yaml:"interval"`
 		Samples  int           `yaml:"samples"`
 		Metric   Node          `yaml:"metric"`
+		Count    Node          `yaml:"count"`
+		Ask      Node          `yaml:"ask"`
+		Kill     Node          `yaml:"kill"`
 	}{Interval: 100 * time.Millisecond, Samples: 3}
 	d := &Drain{Selection: Selection{Pos: n.pos}}
-	l.check(n.without("metric"), place{vars: true})
+	l.check(n.without("metric").without("count").without("ask").without("kill"), place{vars: true})
 	ok := l.read(n, "drain", &raw)
 	if raw.Metric.n != nil {
 		refs := l.gateRefs(raw.Metric.n, s.ID, at)
@@ -286,19 +289,17 @@ func (l *loader) drain(n *node, s *Step, at place) *Drain {
 		}
 	}
 	l.nested(s, n, raw.Timeout)
+	l.membersOf(d, n, raw.Count.n, raw.Ask.n, raw.Kill.n, at)
 	return d
 }
 
-// wait reads a duration, {for: 1m}, or the rule for a record, which stays raw
-// as a whole: {ttl: www.example.com A, from: [isp], max: 24h}.
+// wait reads a duration, {for: 1m}, or the rule for a record:
+// {ttl: www.example.com A, from: [isp], max: 24h}.
 func (l *loader) wait(n *node) *Wait {
 	w := &Wait{Pos: n.pos}
 	if n.kind == mapKind && n.get("ttl") != nil {
 		l.check(n, place{vars: true})
-		if n.get("for") != nil {
-			l.fail(n.get("for"), "make them two steps", "wait has a duration and a ttl")
-		}
-		w.TTL = &Node{n: n, label: "wait"}
+		w.TTL = l.ttl(n)
 		return w
 	}
 	if n.kind != mapKind {

@@ -137,6 +137,8 @@ func (t *trial) back(ctx context.Context, foreign *state.Change) verdict {
 	v := t.compare(ctx, t.r.before, foreign)
 	v.notes = t.meant()
 	switch missing := t.notUndone(); {
+	case foreign == nil && t.world.broken != "":
+		v.why, v.detail = stillCached, t.world.broken
 	case foreign != nil && !t.reported(foreign.Key()):
 		v.why, v.detail = "another operator wrote a value of the run's, and it did not call that drift", t.r.changeText(*foreign)
 	case foreign != nil && t.said("guard"):
@@ -155,6 +157,9 @@ func (t *trial) back(ctx context.Context, foreign *state.Change) verdict {
 	return v
 }
 
+// stillCached is why a way is not proven that is too quick for caches.
+const stillCached = "a server loses its traffic while caches may still answer with it"
+
 func (t *trial) ended(o journal.Outcome) bool { return t.end.Outcome == o }
 
 func values(n int, what string) string {
@@ -168,6 +173,8 @@ func values(n int, what string) string {
 // way the run may also stop, but must say so.
 func (t *trial) forward(ctx context.Context, begun bool, foreign *state.Change) verdict {
 	switch {
+	case foreign == nil && t.world.broken != "":
+		return verdict{why: stillCached, detail: t.world.broken}
 	case t.met > 0:
 		return verdict{met: t.met}
 	case errors.Is(t.err, engine.ErrNothingToDo) && !begun:

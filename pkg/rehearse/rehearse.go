@@ -33,7 +33,7 @@ type Options struct {
 	Seed    uint64  // the same seed rehearses the same
 	Log     *slog.Logger
 
-	noSweep bool // see engine.Sim
+	noSweep, noCaches bool // see engine.Sim
 }
 
 // rehearsal is one plan being rehearsed.
@@ -111,7 +111,7 @@ func (r *rehearsal) stage(ctx context.Context, prog *engine.Program, w engine.Wo
 	if err != nil {
 		return err
 	}
-	r.genesis = &world{base: w, clock: &clock{now: time.Now().UTC().Truncate(time.Second)}, rng: r.rng(-3, None), noSweep: r.o.noSweep}
+	r.genesis = &world{base: w, clock: &clock{now: time.Now().UTC().Truncate(time.Second)}, rng: r.rng(-3, None), noSweep: r.o.noSweep, noCaches: r.o.noCaches}
 	bind := func() error {
 		r.genesis.prog, r.genesis.twins = onto(prog), map[string]*twin{}
 		for name, s := range states {

@@ -143,7 +143,17 @@ func (t *twin) write(ctx context.Context, changes []state.Change) error {
 		return nil
 	}
 	t.world.calls = append(t.world.calls, call{t.name, slices.Clone(changes)})
-	return t.Apply(ctx, changes)
+	if len(t.world.answers) == 0 && !slices.ContainsFunc(t.world.prog.Infos[t.name].Kinds, isRecord) {
+		return t.Apply(ctx, changes)
+	}
+	before, err := t.Read(ctx)
+	if err == nil {
+		err = t.Apply(ctx, changes)
+	}
+	if err == nil {
+		t.world.watch(t, before, changes)
+	}
+	return err
 }
 
 // land makes changes without comparing, as a request does that was on its way

@@ -29,6 +29,12 @@ type world struct {
 	fail    failing
 	asked   []activity
 	noSweep bool
+	// noCaches leaves out waits of the way back, see engine.Sim.
+	noCaches bool
+	// answers are what caches may hold, broken what somebody who holds one
+	// would find.
+	answers []answer
+	broken  string
 }
 
 // call is one write on one target.
@@ -57,7 +63,8 @@ type failing struct {
 func (w *world) fork(rng *rand.Rand) (*world, error) {
 	f := &world{
 		base: w.base, prog: onto(w.prog), clock: &clock{now: w.clock.now}, twins: map[string]*twin{}, rng: rng,
-		calls: slices.Clip(w.calls), commands: slices.Clip(w.commands), noSweep: w.noSweep,
+		calls: slices.Clip(w.calls), commands: slices.Clip(w.commands), noSweep: w.noSweep, noCaches: w.noCaches,
+		answers: slices.Clip(w.answers), broken: w.broken,
 	}
 	for name, t := range w.twins {
 		copied, err := t.fork(f)
@@ -72,7 +79,7 @@ func (w *world) fork(rng *rand.Rand) (*world, error) {
 
 // onto is a program without its targets.
 func onto(p *engine.Program) *engine.Program {
-	return &engine.Program{Plan: p.Plan, Pins: p.Pins, Infos: p.Infos, Targets: map[string]driver.Driver{}}
+	return &engine.Program{Plan: p.Plan, Pins: p.Pins, Infos: p.Infos, Targets: map[string]driver.Driver{}, Views: p.Views}
 }
 
 // states reads every twin.
@@ -100,7 +107,7 @@ func (w *world) runner(log *memory) *engine.Runner {
 			Program: w.prog,
 			Answer:  w.answer,
 			Turn:    func(n int) int { return w.rng.IntN(n) },
-			NoSweep: w.noSweep,
+			NoSweep: w.noSweep, NoCaches: w.noCaches,
 		},
 	}
 }
@@ -170,10 +177,23 @@ func (s *stage) Do(ctx context.Context, key, name string, in any) (any, error) {
 		return s.run(key, in, fails), nil
 	case engine.HoldEnd:
 		return s.gate(ctx, in, fails)
+	case journal.Views:
+		if fails {
+			return journal.Seen{Text: "rehearsed: the old answer is still seen"}, nil
+		}
+		return journal.Seen{Pass: true, Text: "rehearsed as gone"}, nil
 	case journal.Drain:
 		if fails {
 			return journal.Drained{Left: 1, Text: "rehearsed: 1 in flight at the deadline"}, nil
 		}
+		if in.Count != "" {
+			return journal.Drained{Quiet: true, Text: "rehearsed as quiet"}, nil // nobody asks the members
+		}
+	case journal.Call:
+		if fails {
+			return nil, errFails
+		}
+		return journal.Called{Text: "rehearsed: " + in.What}, nil
 	}
 	if fails && !s.w.fail.after {
 		return nil, errFails

@@ -16,6 +16,9 @@ func (t *teller) intent(r journal.Record) []line {
 		a.label = clean(in.Label)
 	}
 	t.acts[r.Key] = a
+	if r.Activity == journal.ActivityAsk || r.Activity == journal.ActivityKill {
+		return t.asks(r)
+	}
 	if r.Activity != "run" {
 		return nil
 	}
@@ -34,7 +37,7 @@ func (t *teller) done(r journal.Record) []line {
 	delete(t.acts, r.Key)
 	input := journal.Record{Data: a.data}
 	switch r.Activity {
-	case "observe", "clock":
+	case "observe", "clock", journal.ActivityVersions:
 		return nil
 	case "apply":
 		in, _ := journal.Decode[journal.Apply](input)
@@ -56,7 +59,12 @@ func (t *teller) done(r journal.Record) []line {
 		return []line{t.line(r, toneNone, text)}
 	case "run":
 		return t.exit(r, a)
-	case "kill":
+	case journal.ActivityAsk:
+		return t.wereAsked(r)
+	case journal.ActivityKill:
+		if out, _ := journal.Decode[journal.Called](r); len(out.Failed) > 0 {
+			return t.wereAsked(r)
+		}
 		return []line{t.line(r, toneWarn, "ended what was still in flight")}
 	}
 	text := clean(outcomeText(r))
@@ -65,6 +73,9 @@ func (t *teller) done(r journal.Record) []line {
 	}
 	if text == "" || t.repeats(r, text) {
 		return nil
+	}
+	if r.Activity == journal.ActivityViews {
+		return []line{t.line(r, toneNone, text)} // of the way back
 	}
 	return []line{t.line(r, toneNone, clean(r.Activity)+": "+text)}
 }
@@ -81,6 +92,9 @@ func outcomeText(r journal.Record) string {
 // outcome of a gate or a drain is the outcome of its step.
 func (t *teller) repeats(r journal.Record, text string) bool {
 	verb := t.owner(r.Key).Verb
+	if r.Activity == journal.ActivityViews {
+		return verb == "wait"
+	}
 	return text != "" && (verb == "gate" || verb == "drain") && verb == r.Activity
 }
 

@@ -31,8 +31,9 @@ type looks struct {
 }
 
 type told struct {
-	text string
-	at   time.Time
+	text    string
+	at      time.Time
+	flights map[string]int // of a drain
 }
 
 // gateLooks is one gate with its last look at each member.
@@ -55,8 +56,8 @@ func (t *teller) look(r journal.Record) []line {
 	case d.Gate != "":
 		return t.looks.gate(d, r.Time, t.owner(r.Key).key, t.line(r, toneNone, ""))
 	case d.InFlight != nil || kind == "drain":
-		return t.looks.drain(d, r, t.line(r, toneNone, inFlight(d)))
-	case kind == "run":
+		return t.looks.drain(d, r, t.line(r, toneNone, inFlight(d, t.looks.drains[r.Key].flights)))
+	case kind == "run", kind == journal.ActivityAsk, kind == journal.ActivityKill:
 		return t.output(d, r)
 	}
 	text := clean(d.Text)
@@ -177,34 +178,12 @@ func (l *looks) drain(d journal.LookData, r journal.Record, where line) []line {
 		l.drains = map[string]told{}
 	}
 	before, known := l.drains[r.Key]
-	if l.quiet || known && !l.all && (before.text == where.text || r.Time.Sub(before.at) < drainEvery) {
+	now := inFlight(d, nil) // without what was before, to see whether it is news
+	if l.quiet || known && !l.all && (before.text == now || r.Time.Sub(before.at) < drainEvery) {
 		return l.flush()
 	}
-	l.drains[r.Key] = told{where.text, r.Time}
+	l.drains[r.Key] = told{now, r.Time, d.InFlight}
 	return append(l.flush(), where)
-}
-
-// inFlight is what is open on each member: "web1 214, web2 198 in flight".
-func inFlight(d journal.LookData) string {
-	if d.InFlight == nil {
-		return clean(d.Text)
-	}
-	names := slices.Sorted(maps.Keys(d.InFlight))
-	total := 0
-	for _, n := range names {
-		total += d.InFlight[n]
-	}
-	if len(names) > longList {
-		return Count(total) + " in flight on " + plural(len(names), "member")
-	}
-	var parts []string
-	for _, n := range names {
-		parts = append(parts, clean(n)+" "+Count(d.InFlight[n]))
-	}
-	if len(parts) == 0 {
-		return "nothing in flight"
-	}
-	return strings.Join(parts, ", ") + " in flight"
 }
 
 func (l *looks) text(d journal.LookData, r journal.Record, where line) []line {
@@ -216,7 +195,7 @@ func (l *looks) text(d journal.LookData, r journal.Record, where line) []line {
 	if d.Text == "" || again && !l.all {
 		return l.flush()
 	}
-	l.texts[r.Key] = told{d.Text, r.Time}
+	l.texts[r.Key] = told{text: d.Text, at: r.Time}
 	if l.quiet {
 		return l.flush()
 	}

@@ -51,6 +51,9 @@ func (o Options) block(e journal.End, meta journal.Meta, s runState, at time.Tim
 		b.tone = toneWarn
 		b.head = "ROLLED BACK" + afterStep(step) + ". " + putBack(e)
 		b.say("Why", why)
+		if e.Cached != nil {
+			b.say("Caches", clean(strings.Join(e.Cached.Values, ", "))+" may still be answered until "+o.moment(at, e.Cached.Until))
+		}
 		b.next(o, "See", "show")
 	case journal.OutcomeFailed:
 		b.tone = toneBad

@@ -23,6 +23,7 @@ type Preview struct {
 	Shortest    time.Duration
 	Longest     time.Duration // 0: no limit is known
 	WayBack     string        // "8 changes, about 1 s, then ./deploy.sh --previous"
+	WayBackTime time.Duration // that caches make the way back take at least; 0: none
 	Warnings    []string
 	RunCommand  string
 }
@@ -35,6 +36,24 @@ type PreviewStep struct {
 	Time    string   `json:"time,omitempty"`    // "up to 15m"
 	Lines   []string `json:"lines,omitempty"`   // "web1  weight  100 -> 95"
 	Depth   int      `json:"depth,omitempty"`
+	// Shortest and Longest are seconds, 0 for at once and for no known limit.
+	Shortest float64 `json:"shortest_s,omitempty"`
+	Longest  float64 `json:"longest_s,omitempty"`
+	// Drain says more of a drain, nil of other steps.
+	Drain *PreviewDrain `json:"drain,omitempty"`
+}
+
+// PreviewDrain is what a drain would do. Times are seconds.
+type PreviewDrain struct {
+	Sessions int      `json:"sessions"`
+	Count    string   `json:"count"` // who tells what is in flight
+	Members  []string `json:"members"`
+	Ask      string   `json:"ask,omitempty"`
+	Every    float64  `json:"ask_every_s,omitempty"`
+	Optional bool     `json:"ask_optional,omitempty"`
+	Kill     string   `json:"kill,omitempty"`
+	Deadline float64  `json:"deadline_s"`
+	Then     string   `json:"then"`
 }
 
 // WritePreview writes p as `flip plan` shows it.
@@ -181,6 +200,7 @@ type previewJSON struct {
 	Shortest   float64       `json:"shortest_s"`
 	Longest    float64       `json:"longest_s,omitempty"`
 	WayBack    string        `json:"way_back,omitempty"`
+	WayBackMin float64       `json:"way_back_shortest_s,omitempty"`
 	Warnings   []string      `json:"warnings"`
 	RunCommand string        `json:"run_command,omitempty"`
 }
@@ -202,7 +222,7 @@ func WritePreviewJSON(w io.Writer, p Preview) error {
 		Plan: p.Plan, File: p.File, Live: side(p.Live, p.LiveMembers), Idle: side(p.Idle, p.IdleMembers),
 		Steps: orEmpty(p.Steps), Changes: p.Changes, Targets: p.Targets, Nodes: p.Nodes,
 		Shortest: p.Shortest.Seconds(), Longest: p.Longest.Seconds(),
-		WayBack: p.WayBack, Warnings: orEmpty(p.Warnings), RunCommand: p.RunCommand,
+		WayBack: p.WayBack, WayBackMin: p.WayBackTime.Seconds(), Warnings: orEmpty(p.Warnings), RunCommand: p.RunCommand,
 	})
 }
 

@@ -282,6 +282,34 @@ func bigApply() []journal.Record {
 	return s.finish(journal.TypePause, journal.End{Outcome: journal.OutcomePaused, Step: "out", Reason: "apply web: haproxy: No such server.", Changed: 40})
 }
 
+// askedRun asks members to close what is open, dies meanwhile, asks again,
+// and ends what is left.
+func askedRun() []journal.Record {
+	call := journal.Call{What: "POST http://${{ member.address }}/drain", Members: []journal.Asked{{Label: "ws1"}, {Label: "ws2"}}}
+	s := begin().step("sockets", "drain", "drain blue to 0 in flight")
+	s.intent("/steps/sockets.ask", journal.ActivityAsk, call)
+	s.after(5*time.Minute).add(journal.TypeTakeover, "", "", journal.Holder{Who: "ann", Host: "desk", PID: 7, Verb: "resume"})
+	s.intent("/steps/sockets.ask", journal.ActivityAsk, call)
+	s.done("/steps/sockets.ask", journal.ActivityAsk, journal.Called{Text: "ws1, ws2", Failed: map[string]string{"ws2": "status 500"}})
+	for _, n := range []int{1200, 40, 12} {
+		d := journal.LookData{Text: "x", InFlight: map[string]int{"ws1": n}, Unseen: map[string]string{"ws2": "status 503\x1b[31m"}}
+		if n < 100 {
+			d.InFlight["ws2"], d.Unseen = 3, nil
+		}
+		s.look("/steps/sockets.members.drain", d)
+		s.after(10 * time.Second)
+	}
+	s.done("/steps/sockets.members.drain", "drain", journal.Drained{Left: 15, Text: "deadline passed: 15 in flight on 2 members after 30s"})
+	s.intent("/steps/sockets.members.kill", journal.ActivityKill, journal.Call{What: "run ./close-all.sh", Members: call.Members})
+	s.done("/steps/sockets.members.kill", journal.ActivityKill, journal.Called{Text: "ws1, ws2"})
+	s.end("sockets", "drain", "done", "deadline passed: ended 15 in flight")
+	s.step("more", "drain", "drain green to 0 in flight")
+	s.intent("/steps/more.ask", journal.ActivityAsk, call)
+	s.failed("/steps/more.ask", journal.ActivityAsk, journal.Error{Text: "1 of 2 members did not do what they were asked: ws2: status 500", Hints: []string{"let the drain go on without it: optional: true"}})
+	s.end("more", "drain", "failed", "1 of 2 members did not do what they were asked: ws2: status 500")
+	return s.finish(journal.TypePause, journal.End{Outcome: journal.OutcomePaused, Step: "more", Reason: "1 of 2 members did not do what they were asked: ws2: status 500", Changed: 8})
+}
+
 // stories are all runs by name.
 func stories() map[string][]journal.Record {
 	return map[string][]journal.Record{
@@ -294,5 +322,6 @@ func stories() map[string][]journal.Record {
 		"waiting":     waiting(),
 		"half-back":   halfBack(),
 		"changes":     bigApply(),
+		"asked":       askedRun(),
 	}
 }

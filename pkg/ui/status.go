@@ -155,7 +155,7 @@ func (s *status) look(r journal.Record) {
 		s.counts[r.Key] = d
 	case d.Text == r.Activity: // "hold": the line says so
 	default:
-		if _, told := s.texts[r.Key]; told && s.waiting(r.Key) {
+		if _, told := s.texts[r.Key]; told && s.waiting(r.Key) && strings.HasPrefix(d.Text, "waiting") {
 			return // that it waits, and for what, is said
 		}
 		s.texts[r.Key] = clean(d.Text)
@@ -204,7 +204,7 @@ func (s *status) segments(now time.Time) []segment {
 	out = append(out, segment{s.doing(a, now), toneNone})
 	out = append(out, s.gateSegments(a.key)...)
 	if d, ok := s.counts[a.key]; ok {
-		out = append(out, segment{inFlight(d), toneNone})
+		out = append(out, segment{inFlight(d, nil), toneNone})
 	}
 	if text := s.texts[a.key]; text != "" {
 		out = append(out, segment{text, toneNone})
@@ -217,7 +217,7 @@ func (s *status) segments(now time.Time) []segment {
 
 // doing says what an activity does, for how long, and for how long at most.
 func (s *status) doing(a activity, now time.Time) string {
-	names := map[string]string{"apply": "changes", "restore": "puts back", "run": "command", "sleep": "waits", "approval": "waits for approval"}
+	names := map[string]string{"apply": "changes", "restore": "puts back", "run": "command", "sleep": "waits", journal.ActivityViews: "looks", "approval": "waits for approval"}
 	text := cmp.Or(names[a.kind], clean(a.kind)) + " " + elapsed(now, a.begun)
 	until := s.until[a.key]
 	if !until.After(a.begun) {

@@ -84,7 +84,7 @@ func Merge(chain, looks []journal.Record) []journal.Record {
 // Tell makes the story of a run out of its records. A state that records
 // cannot know (IN DOUBT) may be set afterwards.
 func Tell(run string, records []journal.Record) Story {
-	b := &storyBuilder{teller: newTeller(Options{Run: run}), inputs: map[string]journal.Record{}}
+	b := &storyBuilder{teller: newTeller(Options{Run: run}), inputs: map[string]journal.Record{}, slept: map[string]slept{}}
 	b.Story = Story{Run: run, State: journal.OutcomeRunning, Steps: []StepStory{}}
 	for _, r := range records {
 		b.teller.tell(r)
@@ -101,6 +101,13 @@ type storyBuilder struct {
 	Story
 	teller *teller
 	inputs map[string]journal.Record
+	slept  map[string]slept
+}
+
+// slept is a wait of the way back that says what for.
+type slept struct {
+	what  string
+	since time.Time
 }
 
 // list is where the steps go at this point: into the run or the way back.
@@ -144,7 +151,11 @@ func (b *storyBuilder) record(r journal.Record) {
 		b.activity(r)
 	case journal.TypeLook:
 		b.look(r)
-	case journal.TypeSleep, journal.TypeAwait, journal.TypeSignal, journal.TypeRetry:
+	case journal.TypeSleep:
+		if u, _ := journal.Decode[journal.Until](r); u.Message != "" {
+			b.slept[r.Key] = slept{clean(u.Message), r.Time}
+		}
+	case journal.TypeAwait, journal.TypeSignal, journal.TypeRetry:
 	}
 }
 
@@ -197,7 +208,10 @@ func (b *storyBuilder) wayBack(r journal.Record) *StepStory {
 	}
 	s := StepStory{Key: r.Key, ID: "put back", Verb: r.Activity, Status: "done", Started: r.Time}
 	input := b.inputs[r.Key]
-	if r.Activity == "run" {
+	if r.Activity == "sleep" {
+		s.ID, s.What = "caches", b.slept[r.Key].what
+		s.Started, s.Took = b.slept[r.Key].since, r.Time.Sub(b.slept[r.Key].since).Seconds()
+	} else if r.Activity == "run" {
 		in, _ := journal.Decode[journal.Command](input)
 		s.ID, s.What = cmp.Or(in.Env["FLIP_STEP"], "run"), commandLine(in)
 	} else if in, _ := journal.Decode[journal.Restore](input); in.Target != "" {
@@ -262,7 +276,8 @@ func (b *storyBuilder) activity(r journal.Record) {
 // telling reports whether an activity of the way back is worth a line.
 func (b *storyBuilder) telling(r journal.Record) bool {
 	if r.Activity != "restore" || r.Error != nil {
-		return r.Activity == "run" || r.Error != nil
+		_, waited := b.slept[r.Key]
+		return r.Activity == "run" || r.Error != nil || waited
 	}
 	in, _ := journal.Decode[journal.Restore](b.inputs[r.Key])
 	out, _ := journal.Decode[journal.Restored](r)

@@ -32,6 +32,8 @@ type teller struct {
 	said  map[string]string // last error told, by step key
 	waits []journal.Record  // asked for or begun, and not over
 	state runState
+	// askedBefore are the keys at which members were asked something.
+	askedBefore map[string]bool
 }
 
 // runState is what a final block has to know besides the end itself.

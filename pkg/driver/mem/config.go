@@ -20,7 +20,8 @@ type Options struct {
 	Pool        map[string]Member `yaml:"pool,omitempty" jsonschema_description:"servers by name"`
 	Records     map[string]RRset  `yaml:"records,omitempty" jsonschema_description:"record sets by name and type, as in \"www.example.com A\""`
 	File        string            `yaml:"file,omitempty" jsonschema_description:"keeps the state for several processes; made from pool and records when it does not exist"`
-	Settle      time.Duration     `yaml:"settle,omitempty" jsonschema_description:"until consumers see a change"`
+	Settle      time.Duration     `yaml:"settle,omitempty" jsonschema_description:"until consumers see a change, and the last name server answers with it"`
+	Negative    time.Duration     `yaml:"negative,omitempty" jsonschema_description:"how long others may keep that a name does not exist; 5m when left out"`
 	MaxInFlight time.Duration     `yaml:"max_in_flight,omitempty" jsonschema_description:"how long a request of a dead process may still land"`
 }
 

@@ -79,6 +79,7 @@ type Target struct {
 	store       store
 	scopes      []string
 	settle      time.Duration
+	negative    time.Duration
 	maxInFlight time.Duration
 
 	mu      sync.Mutex
@@ -91,7 +92,7 @@ func New(o Options) *Target {
 	if err := o.Validate(); err != nil {
 		panic("mem: " + err.Error())
 	}
-	t := &Target{info: Info(), settle: o.Settle, maxInFlight: o.MaxInFlight}
+	t := &Target{info: Info(), settle: o.Settle, negative: o.Negative, maxInFlight: o.MaxInFlight}
 	if o.File == "" {
 		w := seed(o)
 		t.store = &memory{w: w}
@@ -137,7 +138,7 @@ func Twin(info driver.Info, s state.State, scopes []string) *Target {
 // Fork returns a target in memory that stands where this one does and goes its
 // own way from there. It costs next to nothing: both share what neither writes.
 func (t *Target) Fork() (*Target, error) {
-	f := &Target{info: t.info, scopes: t.scopes, settle: t.settle, maxInFlight: t.maxInFlight}
+	f := &Target{info: t.info, scopes: t.scopes, settle: t.settle, negative: t.negative, maxInFlight: t.maxInFlight}
 	t.mu.Lock()
 	f.locator = t.locator
 	t.mu.Unlock()

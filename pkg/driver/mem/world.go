@@ -21,6 +21,8 @@ type world struct {
 	Members map[string]member       `json:"members"`
 	// Down are nodes that do not answer, and why.
 	Down map[string]string `json:"down,omitempty"`
+	// Past are the versions of record sets that were changed, the newest last.
+	Past map[string][]version `json:"past,omitempty"`
 	// own: the maps of State and Members are this call's, nobody else sees them.
 	own bool
 }
@@ -104,6 +106,7 @@ func (w *world) write(info driver.Info, changes []state.Change, now time.Time) {
 		w.State.Objects, w.Members, w.own = maps.Clone(w.State.Objects), maps.Clone(w.Members), true
 	}
 	for _, group := range groups(changes) {
+		w.remember(group[0].Object, now)
 		w.change(group)
 	}
 	for _, c := range changes {
