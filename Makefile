@@ -15,7 +15,7 @@ FUZZTIME ?= 10s
 # More flags for go test: TESTFLAGS='-count=1 -v'.
 TESTFLAGS ?=
 
-.PHONY: help build demo test lint fix bench soak nacos cover fuzz docs vuln clean
+.PHONY: help build demo ab test lint fix bench soak nacos cover fuzz docs vuln clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ build: ## Build bin/flip
 demo: ## Release behind a real HAProxy, under load, then undo it (JSON=1 for JSON)
 	@scripts/deps haproxy
 	go run ./scripts/demo $(if $(JSON),-json)
+
+ab: ## Release over SLB, ALB and Nacos (official server) under load (JSON=1, NACOS=stand-in)
+	@scripts/deps haproxy javac mvn
+	go run ./scripts/ab $(if $(JSON),-json) $(if $(NACOS),-nacos $(NACOS))
 
 test: ## Run every test with the race detector; installs missing servers first
 	@scripts/deps
@@ -47,8 +51,9 @@ soak: ## Run the integration tests in their long form (up to 80 minutes)
 	FLIP_SOAK=1 go test -count=1 -timeout 80m -v $(TESTFLAGS) ./integration/...
 
 nacos: ## Run the Nacos tests against the official servers too (fetches them once)
-	@scripts/deps javac mvn
-	FLIP_NACOS=real go test -count=1 -timeout 60m -v $(TESTFLAGS) ./pkg/driver/nacos/...
+	@scripts/deps haproxy javac mvn
+	FLIP_NACOS=real go test -count=1 -timeout 30m -p 2 -v $(TESTFLAGS) ./pkg/driver/nacos/...
+	FLIP_NACOS=real go test -count=1 -timeout 30m -parallel 8 -run Nacos -v $(TESTFLAGS) ./integration
 
 cover: ## Coverage by package, and coverage.out for `go tool cover`
 	@scripts/deps

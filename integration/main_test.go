@@ -3,11 +3,13 @@ package integration
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/flip-cli/flip/cmd"
+	"github.com/flip-cli/flip/integration/ab"
 	"github.com/flip-cli/flip/integration/estate"
 )
 
@@ -21,6 +23,13 @@ func TestMain(m *testing.M) {
 	}
 	if code, ours := estate.Main(os.Args); ours {
 		os.Exit(code)
+	}
+	// The cloud's SDK looks for keys in this process's environment, and elsewhere only if it finds none.
+	for _, kv := range ab.Environment() {
+		name, value, _ := strings.Cut(kv, "=")
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
 	}
 	goleak.VerifyTestMain(m)
 }

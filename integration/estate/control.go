@@ -56,37 +56,49 @@ func deploy(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// control takes orders of the deploy command.
-type control struct {
+// Control takes orders of the deploy command.
+type Control struct {
 	l    net.Listener
 	path string
 }
 
-func listen(path string, e *Estate) (*control, error) {
+// Listen has obey carry out what the commands of Script are called with: their
+// verb, then their arguments.
+func Listen(path string, obey func([]string) error) (*Control, error) {
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, err
 	}
-	c := &control{l, path}
+	c := &Control{l, path}
 	go func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go serve(conn, e)
+			go serve(conn, obey)
 		}
 	}()
 	return c, nil
 }
 
-func serve(conn net.Conn, e *Estate) {
+// Script writes a command to a file of that path: this program again, as Main.
+func (c *Control) Script(path, verb string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	script := fmt.Sprintf("#!/bin/sh\nexec %q %s %q %s \"$@\"\n", self, Arg, c.path, verb)
+	return os.WriteFile(path, []byte(script), 0o700)
+}
+
+func serve(conn net.Conn, obey func([]string) error) {
 	defer conn.Close()
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		return
 	}
-	if err := e.obey(strings.Fields(line)); err != nil {
+	if err := obey(strings.Fields(line)); err != nil {
 		fmt.Fprintln(conn, err)
 		return
 	}
@@ -103,7 +115,8 @@ func (e *Estate) obey(words []string) error {
 	return fmt.Errorf("no order: %q", words)
 }
 
-func (c *control) close() { _ = c.l.Close() }
+// Close ends it.
+func (c *Control) Close() { _ = c.l.Close() }
 
 // Ready waits until every node's checks have passed on every server that runs.
 func (e *Estate) Ready(ctx context.Context) error {

@@ -5,7 +5,6 @@ package estate
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -49,7 +48,7 @@ type Estate struct {
 	ctx     context.Context //nolint:containedctx // the processes live as long as it
 	dir     string
 	config  Config
-	control *control
+	control *Control
 
 	mu   sync.Mutex
 	apps map[string]*app
@@ -107,12 +106,13 @@ func Start(ctx context.Context, dir string, c Config) (*Estate, error) {
 		e.Nodes = append(e.Nodes, node)
 	}
 	var err error
-	if e.control, err = listen(filepath.Join(dir, "control.sock"), e); err != nil {
+	if e.control, err = Listen(filepath.Join(dir, "control.sock"), e.obey); err != nil {
 		e.Stop()
 		return nil, err
 	}
-	if e.Deploy, err = e.script("deploy", "install"); err == nil {
-		e.Polite, err = e.script("goodbye", "goodbye")
+	e.Deploy, e.Polite = filepath.Join(dir, "deploy"), filepath.Join(dir, "goodbye")
+	if err = e.control.Script(e.Deploy, "install"); err == nil {
+		err = e.control.Script(e.Polite, "goodbye")
 	}
 	if err != nil {
 		e.Stop()
@@ -216,7 +216,7 @@ func (e *Estate) Stop() {
 		n.Stop()
 	}
 	if e.control != nil {
-		e.control.close()
+		e.control.Close()
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -225,15 +225,4 @@ func (e *Estate) Stop() {
 			a.process.Kill()
 		}
 	}
-}
-
-// script writes a command that calls this program again as Main.
-func (e *Estate) script(name, verb string) (string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(e.dir, name)
-	script := fmt.Sprintf("#!/bin/sh\nexec %q %s %q %s \"$@\"\n", self, Arg, e.control.path, verb)
-	return path, os.WriteFile(path, []byte(script), 0o700)
 }

@@ -25,6 +25,8 @@ type AppConfig struct {
 	WarmUp time.Duration
 	// ErrorRate is the share, 0 to 1, of answers of / and /slow that are 500: a bad release.
 	ErrorRate float64
+	// Registry, when its URL is set, makes the app a gateway before a service.
+	Registry Registry
 }
 
 // App is a backend inside this process:
@@ -35,13 +37,15 @@ type AppConfig struct {
 //	GET      /ws        websocket that echoes messages
 //	POST     /drain     ends every websocket with close frame 1001 (going away, RFC 6455 7.4.1)
 //	POST     /errors?rate=0.3  sets ErrorRate
-//	GET      /stats     {"hits": N, "websockets": N}
+//	GET      /stats     {"hits": N, "websockets": N, "in_flight": N}, the last with the websockets
 type App struct {
 	cfg      AppConfig
 	listener *trackingListener
 	server   *http.Server
-	warm     time.Time // the end of the warm-up
+	forward  *forwarder // nil unless it is a gateway
+	warm     time.Time  // the end of the warm-up
 	hits     atomic.Int64
+	flight   atomic.Int64  // clients' requests now, websockets too
 	served   chan struct{} // closed when the accept loop ended
 
 	mu      sync.Mutex
@@ -69,6 +73,12 @@ func StartApp(cfg AppConfig) (*App, error) {
 		served:   make(chan struct{}),
 		rate:     cfg.ErrorRate,
 		sockets:  map[*websocket.Conn]struct{}{},
+	}
+	if cfg.Registry.URL != "" {
+		if a.forward, err = newForwarder(cfg.Registry); err != nil {
+			_ = listener.Close()
+			return nil, fmt.Errorf("app %s: %w", cfg.Name, err)
+		}
 	}
 	a.idle = sync.NewCond(&a.mu)
 	a.server = &http.Server{Handler: a.handler(), ReadHeaderTimeout: time.Minute}
@@ -104,6 +114,10 @@ func (a *App) Kill() {
 	for a.active > 0 {
 		a.idle.Wait()
 	}
+	if a.forward != nil {
+		a.forward.close()
+		a.forward = nil
+	}
 }
 
 // Shutdown refuses new connections, waits for requests in flight until ctx ends and closes the websockets with a frame.
@@ -120,8 +134,12 @@ func (a *App) Shutdown(ctx context.Context) error {
 
 func (a *App) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("/", a.answer)
-	mux.HandleFunc("/slow", a.slow)
+	if a.forward != nil {
+		mux.Handle("/", a.forward)
+	} else {
+		mux.HandleFunc("/", a.answer)
+		mux.HandleFunc("/slow", a.slow)
+	}
 	mux.HandleFunc("GET /health", a.health)
 	mux.HandleFunc("GET /ws", a.echo)
 	mux.HandleFunc("GET /stats", a.stats)
@@ -130,6 +148,12 @@ func (a *App) handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.enter()
 		defer a.leave()
+		switch r.URL.Path {
+		case "/health", "/stats", "/drain", "/errors":
+		default:
+			a.flight.Add(1)
+			defer a.flight.Add(-1)
+		}
 		w.Header().Set("X-Srv", a.cfg.Name)
 		w.Header().Set("X-Version", a.cfg.Version)
 		mux.ServeHTTP(w, r)
@@ -210,5 +234,5 @@ func (a *App) stats(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	open := len(a.sockets)
 	a.mu.Unlock()
-	_ = json.NewEncoder(w).Encode(map[string]int64{"hits": a.Hits(), "websockets": int64(open)})
+	_ = json.NewEncoder(w).Encode(map[string]int64{"hits": a.Hits(), "websockets": int64(open), "in_flight": a.flight.Load()})
 }

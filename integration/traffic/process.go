@@ -36,6 +36,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags.StringVar(&cfg.Listen, "listen", "127.0.0.1:0", "`address` to listen on")
 	flags.DurationVar(&cfg.WarmUp, "warm-up", 0, "`time` of being unhealthy after the start")
 	flags.Float64Var(&cfg.ErrorRate, "error-rate", 0, "`share` of answers that are 500, 0 to 1")
+	flags.StringVar(&cfg.Registry.URL, "registry", "", "`URL` of a Nacos server: be a gateway")
+	flags.StringVar(&cfg.Registry.Service, "service", "", "`name` of the service behind the gateway")
+	flags.DurationVar(&cfg.Registry.Cache, "cache", time.Second, "`time` for which a list of instances is used")
 	if err := flags.Parse(args); err != nil {
 		return 3
 	}
@@ -87,7 +90,8 @@ func StartProcess(ctx context.Context, cfg AppConfig) (*Process, error) {
 	}
 	var stderr strings.Builder
 	cmd := exec.CommandContext(ctx, self, Arg, "-name", cfg.Name, "-version", cfg.Version, "-listen", orLoopback(cfg.Listen),
-		"-warm-up", cfg.WarmUp.String(), "-error-rate", fmt.Sprint(cfg.ErrorRate))
+		"-warm-up", cfg.WarmUp.String(), "-error-rate", fmt.Sprint(cfg.ErrorRate),
+		"-registry", cfg.Registry.URL, "-service", cfg.Registry.Service, "-cache", cfg.Registry.Cache.String())
 	cmd.Stderr = &stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {

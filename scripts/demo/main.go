@@ -10,10 +10,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
+	"github.com/flip-cli/flip/integration/cli"
 	"github.com/flip-cli/flip/integration/estate"
 	"github.com/flip-cli/flip/integration/traffic"
 	"github.com/flip-cli/flip/pkg/driver/haproxy/haproxytest"
@@ -37,9 +36,9 @@ func run(ctx context.Context, asJSON bool, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	d := demo{dir: dir, out: out, flip: filepath.Join(dir, "flip")}
-	if b, err := exec.CommandContext(ctx, "go", "build", "-o", d.flip, ".").CombinedOutput(); err != nil {
-		return fmt.Errorf("build flip: %w\n%s", err, b)
+	d := demo{out: out}
+	if d.flip, err = cli.Build(ctx, dir, out); err != nil {
+		return err
 	}
 	d.estate, err = estate.Start(ctx, dir, estate.Config{
 		Servers: []estate.Server{
@@ -60,10 +59,10 @@ func run(ctx context.Context, asJSON bool, out io.Writer) error {
 
 // demo is the stage: an estate under load.
 type demo struct {
-	dir, flip string
-	estate    *estate.Estate
-	out       io.Writer
-	load      *traffic.Load
+	flip   cli.Flip
+	estate *estate.Estate
+	out    io.Writer
+	load   *traffic.Load
 }
 
 func (d *demo) play(ctx context.Context, asJSON bool) error {
@@ -76,12 +75,12 @@ func (d *demo) play(ctx context.Context, asJSON bool) error {
 
 	release := []string{"plans/quickstart.yaml", "--var", "socket=" + d.estate.Socket(), "--var", "deploy=" + d.estate.Deploy, "--var", "hold=1500ms", "--var", "drain=2s"}
 	d.say("1. What would a release of v2 do? Nothing is changed yet.")
-	if err := d.call(ctx, 0, append([]string{"plan", "--var", "version=v2"}, release...)...); err != nil {
+	if err := d.flip.Call(ctx, 0, append([]string{"plan", "--var", "version=v2"}, release...)...); err != nil {
 		return err
 	}
 	d.say("2. The release of v2, under load.")
 	d.load.Phase("release v2")
-	if err := d.call(ctx, 0, append([]string{"run", "--yes", "--var", "version=v2"}, release...)...); err != nil {
+	if err := d.flip.Call(ctx, 0, append([]string{"run", "--yes", "--var", "version=v2"}, release...)...); err != nil {
 		return err
 	}
 	good, err := d.newest(ctx)
@@ -90,16 +89,16 @@ func (d *demo) play(ctx context.Context, asJSON bool) error {
 	}
 	d.say("3. v3 is bad: a fifth of its answers fail. The gate sees it and flip goes back by itself.")
 	d.load.Phase("bad v3")
-	if err := d.call(ctx, 10, append([]string{"run", "--yes", "--var", "version=v3"}, release...)...); err != nil {
+	if err := d.flip.Call(ctx, 10, append([]string{"run", "--yes", "--var", "version=v3"}, release...)...); err != nil {
 		return err
 	}
 	d.say("4. Somebody wants v1 back: flip rollback of the first release.")
 	d.load.Phase("rollback to v1")
-	if err := d.call(ctx, 0, "rollback", "--yes", good); err != nil {
+	if err := d.flip.Call(ctx, 0, "rollback", "--yes", good); err != nil {
 		return err
 	}
 	d.say("5. What happened here:")
-	if err := d.call(ctx, 0, "list"); err != nil {
+	if err := d.flip.Call(ctx, 0, "list"); err != nil {
 		return err
 	}
 	result := stop()
@@ -111,32 +110,9 @@ func (d *demo) say(format string, args ...any) {
 	fmt.Fprintf(d.out, "\n== "+format+"\n", args...)
 }
 
-// call runs flip as a user does and wants its exit code.
-func (d *demo) call(ctx context.Context, want int, args ...string) error {
-	fmt.Fprint(d.out, "$ flip")
-	for _, a := range args {
-		fmt.Fprint(d.out, " "+a)
-	}
-	fmt.Fprintln(d.out)
-	cmd := d.command(ctx, args...)
-	cmd.Stdout, cmd.Stderr = d.out, d.out
-	err := cmd.Run()
-	if code := cmd.ProcessState.ExitCode(); code != want {
-		return fmt.Errorf("flip %s ended with %d instead of %d: %w", args[0], code, want, err)
-	}
-	fmt.Fprintf(d.out, "exit %d\n", want)
-	return nil
-}
-
-func (d *demo) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, d.flip, args...)
-	cmd.Env = append(os.Environ(), "FLIP_STATE_DIR="+filepath.Join(d.dir, "state"), "NO_COLOR=1")
-	return cmd
-}
-
 // newest is the id of the newest run.
 func (d *demo) newest(ctx context.Context) (string, error) {
-	out, err := d.command(ctx, "list", "-o", "json").Output()
+	out, err := d.flip.Command(ctx, "list", "-o", "json").Output()
 	if err != nil {
 		return "", err
 	}

@@ -104,17 +104,27 @@ func NewFake(o Options) *Fake {
 	return f
 }
 
-// StartFake makes a cluster that listens on free ports of 127.0.0.1: HTTP, and
-// gRPC 1000 above it unless the version is 1.x.
-func StartFake(t testing.TB, o Options) *Fake {
-	t.Helper()
-	f := NewFake(o)
-	t.Cleanup(f.close)
+// RunFake makes a cluster that listens on free ports of 127.0.0.1 until stop:
+// HTTP, and gRPC 1000 above it unless the version is 1.x.
+func RunFake(o Options) (f *Fake, stop func(), err error) {
+	f = NewFake(o)
 	for _, n := range f.nodes {
 		if err := n.listen(); err != nil {
-			t.Fatal(err)
+			f.close()
+			return nil, nil, err
 		}
 	}
+	return f, f.close, nil
+}
+
+// StartFake is RunFake for a test.
+func StartFake(t testing.TB, o Options) *Fake {
+	t.Helper()
+	f, stop, err := RunFake(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
 	return f
 }
 
