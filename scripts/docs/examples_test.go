@@ -39,6 +39,8 @@ func asPlan(example string) (string, bool) {
 	switch {
 	case strings.HasPrefix(example, "- "):
 		example = "steps:\n  " + strings.ReplaceAll(example, "\n", "\n  ")
+	case strings.HasPrefix(example, "flip: 1\nname:"): // a whole plan
+		return example, true
 	case strings.HasPrefix(example, "jobs:"), strings.HasPrefix(example, "release:"):
 		return "", false
 	}

@@ -20,6 +20,9 @@ func driversPage(src *source, drivers []driver.Factory) (string, error) {
 		if err := optionsTable(&b, src, d.Config); err != nil {
 			return "", fmt.Errorf("driver %s: %w", d.Name, err)
 		}
+		if _, members := d.Member(); members && !d.Counts {
+			b.WriteString("\nIt cannot tell what is in flight on a member: a drain needs `count` or `metric`.\n")
+		}
 		for _, k := range d.Kinds {
 			kindSection(&b, k)
 		}
@@ -57,7 +60,25 @@ func gatesPage(src *source, kinds []gate.Kind) (string, error) {
 			return "", fmt.Errorf("gate %s: %w", k.Name, err)
 		}
 	}
+	if err := membersSection(&b, src); err != nil {
+		return "", err
+	}
 	return b.String(), nil
+}
+
+// membersSection is what a drain asks of the members themselves.
+func membersSection(b *strings.Builder, src *source) error {
+	b.WriteString("\n# What a drain asks of members\n\n" +
+		"Not gates, but as gates they ask over HTTP. `count` tells what is in flight on a member, `ask` and `kill` make it do\n" +
+		"something; `member` is known in all of them. See [the guide](guide.md#drain).\n")
+	for _, k := range gate.Counts() {
+		fmt.Fprintf(b, "\n## count: %s\n\n%s.\n", k.Name, sentence(k.Summary))
+		if err := optionsTable(b, src, k.Config); err != nil {
+			return fmt.Errorf("count %s: %w", k.Name, err)
+		}
+	}
+	b.WriteString("\n## ask: http, kill: http\n\nA call that makes the member do something.\n")
+	return optionsTable(b, src, gate.AskConfig{})
 }
 
 func optionsTable(b *strings.Builder, src *source, config any) error {
