@@ -152,9 +152,14 @@ func (a *App) showRestore(st journal.Status, id string) {
 }
 
 func (a *App) rollback(ctx context.Context, id, reason string, d driveFlags) error {
-	return a.reopen(ctx, []string{id}, d, func(r *engine.Runner, id string, o engine.Options) (journal.End, error) {
+	err := a.reopen(ctx, []string{id}, d, func(r *engine.Runner, id string, o engine.Options) (journal.End, error) {
 		return r.Rollback(ctx, id, reason, o)
 	})
+	var code *exitError
+	if errors.As(err, &code) && code.err == nil && code.code == ExitRolledBack {
+		return nil // asked for, and done
+	}
+	return err
 }
 
 // reopen drives an existing run.
@@ -171,14 +176,9 @@ func (a *App) reopen(ctx context.Context, args []string, d driveFlags, fn func(*
 	if err != nil {
 		return err
 	}
-	err = a.drive(ctx, d, view.Records(), nil, func(r *engine.Runner, o engine.Options) (journal.End, error) {
+	return a.drive(ctx, d, view.Records(), nil, func(r *engine.Runner, o engine.Options) (journal.End, error) {
 		return fn(r, id, o)
 	})
-	var code *exitError
-	if errors.As(err, &code) && code.err == nil && code.code == ExitRolledBack {
-		return nil // asked for, and done
-	}
-	return err
 }
 
 func (a *App) stopCommand() *cobra.Command {
