@@ -52,8 +52,9 @@ soak: ## Run the integration tests in their long form (up to 80 minutes)
 
 nacos: ## Run the Nacos tests against the official servers too (fetches them once)
 	@scripts/deps haproxy javac mvn
-	FLIP_NACOS=real go test -count=1 -timeout 30m -p 2 -v $(TESTFLAGS) ./pkg/driver/nacos/...
-	FLIP_NACOS=real go test -count=1 -timeout 30m -parallel 8 -run Nacos -v $(TESTFLAGS) ./integration
+	FLIP_NACOS=real go test -count=1 -timeout 30m -p 1 -v $(TESTFLAGS) ./pkg/driver/nacos/...
+	FLIP_NACOS=real go test -count=1 -timeout 30m -parallel 8 -run NacosConsumersLoseNothingOnTheOfficial -v $(TESTFLAGS) ./integration
+	FLIP_NACOS=real go test -count=1 -timeout 30m -parallel 1 -run Official -skip NacosConsumers -v $(TESTFLAGS) ./integration
 
 cover: ## Coverage by package, and coverage.out for `go tool cover`
 	@scripts/deps

@@ -14,6 +14,9 @@ import (
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
 )
 
+// abPlans are the plans of the repository that the tests over the cloud's stand-in run.
+var abPlans = []string{"ab-release", "ab-one-tier", "alb-rule-switch"}
+
 // TestReleasesOverSLBAndALBAndNacosLoseNothing plays what `make ab` shows, with
 // fewer websockets and shorter holds: a release each way, one that goes back by
 // itself, and as the control the same by the method's letter.

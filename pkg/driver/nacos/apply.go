@@ -68,17 +68,36 @@ func (j job) verb() string { return [...]string{"update", "register", "deregiste
 // plan finds the instances, compares every value and completes the tuples. It
 // leaves out what already is as wanted.
 func (t *Target) plan(ctx context.Context, changes []state.Change) ([]job, map[service]snapshot, error) {
-	by := map[string][]state.Change{}
-	var order []string
+	order, by := grouped(changes)
+	subjects, services, err := t.subjects(order)
+	if err != nil {
+		return nil, nil, err
+	}
+	snaps, err := t.snapshots(ctx, services)
+	if err != nil {
+		return nil, nil, fmt.Errorf("nothing was written: %w", err)
+	}
+	work, err := t.jobs(order, subjects, by, snaps)
+	return work, snaps, err
+}
+
+// grouped is the changes by object, and the objects in their order.
+func grouped(changes []state.Change) (order []string, by map[string][]state.Change) {
+	by = map[string][]state.Change{}
 	for _, c := range changes {
 		if by[c.Object] == nil {
 			order = append(order, c.Object)
 		}
 		by[c.Object] = append(by[c.Object], c)
 	}
-	subjects := make([]subject, len(order))
+	return order, by
+}
+
+// subjects are what the ids stand for, and their services.
+func (t *Target) subjects(ids []string) ([]subject, []service, error) {
+	subjects := make([]subject, len(ids))
 	var services []service
-	for i, id := range order {
+	for i, id := range ids {
 		s, ok := parseID(id)
 		if !ok || !slices.Contains(t.services, s.service) || !t.inCluster(s.cluster) {
 			return nil, nil, unknownID(id)
@@ -88,21 +107,22 @@ func (t *Target) plan(ctx context.Context, changes []state.Change) ([]job, map[s
 			services = append(services, s.service)
 		}
 	}
-	snaps, err := t.snapshots(ctx, services)
-	if err != nil {
-		return nil, nil, fmt.Errorf("nothing was written: %w", err)
-	}
+	return subjects, services, nil
+}
+
+// jobs is what is to be done about all of them.
+func (t *Target) jobs(order []string, subjects []subject, by map[string][]state.Change, snaps map[service]snapshot) ([]job, error) {
 	var work []job
 	for i, id := range order {
 		j, needed, err := t.job(subjects[i], by[id], snaps[subjects[i].service])
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if needed {
 			work = append(work, j)
 		}
 	}
-	return work, snaps, nil
+	return work, nil
 }
 
 // job is what is to be done about one instance.

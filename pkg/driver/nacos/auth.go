@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
 )
@@ -24,6 +25,7 @@ type auth struct {
 	mu     sync.Mutex
 	value  string
 	renew  time.Time
+	before bool // a login was answered with a token
 }
 
 // cached is the token while it is good for some time.
@@ -48,11 +50,18 @@ func (a *auth) forget(token string) {
 func (a *auth) keep(token string, ttl time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.value = token
+	a.value, a.before = token, true
 	a.renew = time.Now().Add(ttl - ttl/10)
 	if a.secrets != nil {
 		a.secrets.Redactor.Add(token)
 	}
+}
+
+// worked reports whether these credentials were accepted before.
+func (a *auth) worked() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.before
 }
 
 func (a *auth) resolve(ctx context.Context, ref secret.Ref) (string, error) {
@@ -108,7 +117,10 @@ func (c *client) login(ctx context.Context, n *node) (string, time.Duration, err
 		}
 	}
 	if isStatus(err, http.StatusUnauthorized, http.StatusForbidden, http.StatusBadRequest) {
-		return "", 0, hint.Wrap(err, "look at username and password of the target")
+		return "", 0, driver.Permanent(hint.Wrap(err, "look at username and password of the target"))
+	}
+	if isStatus(err, http.StatusInternalServerError) && !c.auth.worked() {
+		return "", 0, driver.Permanent(hint.Wrap(err, "look at username and password of the target: many servers answer 500 to a login that they refuse; if both are right, look at the server's log"))
 	}
 	if err != nil {
 		return "", 0, err

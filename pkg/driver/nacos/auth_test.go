@@ -65,13 +65,32 @@ func TestASubscriptionReplacesItsTokenToo(t *testing.T) {
 	must(t, l.Settle(t.Context(), disable(a1)))
 }
 
-func TestALoginThatFailsSaysWhereToLook(t *testing.T) {
+func TestALoginThatIsRefusedSaysWhereToLookAndIsNotTriedAgain(t *testing.T) {
 	for _, version := range versions {
-		l := newLab(t, guarded(version), func(c *nacos.Config) { c.Username, c.Password = "flip", "wrong" })
-		_, err := l.Read(t.Context())
-		failsWith(t, err, "log in: server 10.0.0.1:8848: 403 Forbidden: unknown user!", "look at username and password of the target")
-		same(t, version+": logins", 1, l.Logins())
+		for _, who := range []secret.Ref{"flip", "nobody"} {
+			l := newLab(t, guarded(version), func(c *nacos.Config) { c.Username, c.Password = who, "wrong" })
+			_, err := l.Read(t.Context())
+			failsWith(t, err, "log in: server 10.0.0.1:8848: ", "look at username and password of the target")
+			is(t, err, driver.ErrPermanent, true)
+			is(t, err, driver.ErrUnknown, false)
+			same(t, version+": logins", 1, l.Logins())
+		}
 	}
+}
+
+func TestALoginThatWorkedBeforeAndFailsNowIsAFailureOfTheServer(t *testing.T) {
+	o := guarded("2.2.3")
+	o.Nodes = 2
+	l := newLab(t, o, login)
+	must(t, l.Apply(t.Context(), disable(a1)))
+	l.Fail(nacostest.Fault{Kind: nacostest.Status, Node: -1, Method: "POST", On: "login", Code: 500, Text: "database is gone"})
+	l.ExpireTokens()
+	err := l.Apply(t.Context(), enable(a1))
+	failsWith(t, err, "log in: server 10.0.0.2:8848: 500 Internal Server Error: database is gone", "")
+	is(t, err, driver.ErrPermanent, false)
+	l.Heal()
+	must(t, l.Apply(t.Context(), enable(a1)))
+	same(t, "out", []string(nil), l.out())
 }
 
 func TestAServerThatWantsALoginIsSaidSo(t *testing.T) {

@@ -262,7 +262,7 @@ func (c *client) send(ctx context.Context, n *node, req call, token string) ([]b
 // that was never made carried nothing.
 func (req call) outcome(err, cause error) error {
 	op, ok := errors.AsType[*net.OpError](cause)
-	if req.method == http.MethodGet || (ok && op.Op == "dial") {
+	if req.method == http.MethodGet || req.login || (ok && op.Op == "dial") {
 		return err
 	}
 	return driver.Uncertain(err)

@@ -31,6 +31,7 @@ type Config struct {
 	OnReappear    string        `yaml:"on_reappear,omitempty" jsonschema:"enum=reassert,enum=fail" jsonschema_description:"what happens when an instance that flip took out comes back enabled before a step enables it: reassert (default) takes it out again at once, fail ends the step"`
 	Timeout       time.Duration `yaml:"timeout,omitempty" jsonschema_description:"how long one answer may take, all servers together; default 5s"`
 	SettleTimeout time.Duration `yaml:"settle_timeout,omitempty" jsonschema_description:"how long Nacos may take to show a change on every server and to push it to a subscriber, before consumer_cache runs; default 30s"`
+	MaxInFlight   time.Duration `yaml:"max_in_flight,omitempty" jsonschema_description:"how long a write that was sent before a crash may still take effect; default is timeout"`
 	Subscribe     *bool         `yaml:"subscribe,omitempty" jsonschema_description:"true (default) subscribes over gRPC as consumers do and waits for the push; false asks over HTTP only. Nacos 1.x has no gRPC and is always asked over HTTP"`
 }
 
@@ -91,8 +92,8 @@ func (c *Config) Validate() error {
 	if c.OnReappear != "" && c.OnReappear != reassert && c.OnReappear != fail {
 		return fmt.Errorf("on_reappear is reassert|fail, not %q", c.OnReappear)
 	}
-	if c.Timeout < 0 || c.SettleTimeout < 0 {
-		return errors.New("timeout and settle_timeout cannot be negative")
+	if c.Timeout < 0 || c.SettleTimeout < 0 || c.MaxInFlight < 0 {
+		return errors.New("timeout, settle_timeout and max_in_flight cannot be negative")
 	}
 	return c.TLS.Validate()
 }

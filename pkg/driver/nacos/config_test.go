@@ -3,6 +3,7 @@ package nacos_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
@@ -178,4 +179,11 @@ func TestANewInstanceIsLocatedInTheTargetsCluster(t *testing.T) {
 	}
 	_, err = d.Locate("server", a1)
 	failsWith(t, err, "has no kind", "")
+}
+
+func TestAWriteMayTakeEffectAsLongAsThePlanSays(t *testing.T) {
+	for cfg, want := range map[*nacos.Config]time.Duration{{}: 5 * time.Second, {Timeout: time.Second}: time.Second, {MaxInFlight: time.Minute}: time.Minute} {
+		cfg.Servers, cfg.Service = nacos.Names{"http://10.0.0.1:8848"}, nacos.Names{"users"}
+		same(t, "max_in_flight", want, open(t, *cfg, driver.Env{}).MaxInFlight())
+	}
 }

@@ -157,14 +157,18 @@ func addresses(all map[key]instance) string {
 	for k := range all {
 		names = append(names, k.address())
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
+	return listing(names)
+}
+
+func listing(texts []string) string {
+	slices.Sort(texts)
+	texts = slices.Compact(texts)
 	const most = 10
-	if len(names) > most {
-		return strings.Join(names[:most], ", ") + " and " + strconv.Itoa(len(names)-most) + " more"
+	if len(texts) > most {
+		return strings.Join(texts[:most], ", ") + " and " + strconv.Itoa(len(texts)-most) + " more"
 	}
-	if len(names) == 0 {
+	if len(texts) == 0 {
 		return "none"
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(texts, ", ")
 }

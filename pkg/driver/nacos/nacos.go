@@ -110,9 +110,9 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 }
 
 // MaxInFlight is how long a request that was sent before a crash may still
-// take effect: the answer's timeout, after which the server's own Raft
-// timeout has passed too.
-func (t *Target) MaxInFlight() time.Duration { return t.cfg.timeout() }
+// take effect: max_in_flight, or the answer's timeout, after which the
+// server's own Raft timeout has passed too.
+func (t *Target) MaxInFlight() time.Duration { return orElse(t.cfg.MaxInFlight, t.cfg.timeout()) }
 
 // Scopes names every service at every server, since targets may list
 // different servers of one cluster.

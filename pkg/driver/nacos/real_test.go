@@ -22,6 +22,7 @@ func TestTheOfficialServerAsFlipMeetsIt(t *testing.T) {
 	for _, version := range nacostest.RealVersions {
 		t.Run(version, func(t *testing.T) {
 			r := nacostest.StartReal(t, version, nacostest.WithAuth(), nacostest.WithKeep(keep))
+			t.Run("refuses whom it does not know", func(t *testing.T) { realLogin(t, r) })
 			t.Run("pushes what it was told", func(t *testing.T) { realPush(t, r) })
 			t.Run("forgets a disable, and flip does not", func(t *testing.T) { realHold(t, r) })
 			t.Run("loses no overlay to a removal that is undone", func(t *testing.T) { realRegistration(t, r) })
@@ -54,6 +55,17 @@ func listed(t *testing.T, d driver.Driver, want int) state.State {
 			t.Fatalf("want %d instances, got %v, %v", want, s.IDs(), err)
 		case <-time.After(50 * time.Millisecond):
 		}
+	}
+}
+
+func realLogin(t *testing.T, r *nacostest.Real) {
+	for _, who := range []secret.Ref{"nobody", secret.Ref(r.Username)} {
+		d := open(t, nacos.Config{Servers: nacos.Names{r.URL}, Service: nacos.Names{"users"}, Username: who, Password: "wrong"}, driver.Env{})
+		_, err := d.Read(t.Context())
+		failsWith(t, err, "log in: server ", "look at username and password of the target")
+		is(t, err, driver.ErrPermanent, true)
+		t.Logf("nacos %s to %s: %v", r.Version, who, err)
+		must(t, d.Close())
 	}
 }
 

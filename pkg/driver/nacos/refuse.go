@@ -64,7 +64,7 @@ func enough(version api, svc service, before, after snapshot) error {
 	}
 	if serving == 0 {
 		return hint.Wrap(fmt.Errorf("service %s would have no healthy enabled instance left", svc),
-			"many consumers keep the last instance for ever when their list becomes empty; enable another one first. Registered are: %s", addresses(after.instances))
+			"many consumers keep the last instance for ever when their list becomes empty; enable another one first. Then there would be: %s", standing(after.instances))
 	}
 	was, _, _ := ratio(version, before)
 	is, healthy, total := ratio(version, after)
@@ -74,6 +74,26 @@ func enough(version api, svc service, before, after snapshot) error {
 			"from there on Nacos sends traffic to unhealthy instances too; repair them first, or lower the threshold")
 	}
 	return nil
+}
+
+// standing says of up to ten instances why they would not serve.
+func standing(all map[key]instance) string {
+	var texts []string
+	for _, i := range all {
+		text := i.address()
+		switch {
+		case !i.enabled && !i.healthy:
+			text += " disabled and unhealthy"
+		case !i.enabled:
+			text += " disabled"
+		case !i.healthy:
+			text += " unhealthy"
+		case i.weight == 0:
+			text += " with weight 0"
+		}
+		texts = append(texts, text)
+	}
+	return listing(texts)
 }
 
 // ratio is what the server compares with protectThreshold (ServiceUtil of

@@ -46,13 +46,20 @@ func TestRefusalsComeBeforeAnyChange(t *testing.T) {
 					test.prepare(l)
 				}
 				before := l.out()
-				err := l.Apply(t.Context(), test.changes)
+				now, err := l.Read(t.Context())
+				must(t, err)
+				foreseen := l.Check(t.Context(), now, test.changes)
+				same(t, "writes of a check", []string(nil), nonEmpty(l.Writes()))
+				err = l.Apply(t.Context(), test.changes)
 				if test.want == "" || (version[0] == '1' && !test.old) {
+					must(t, foreseen)
 					must(t, err)
 					return
 				}
-				failsWith(t, err, test.want, test.advice)
-				is(t, err, driver.ErrPermanent, true)
+				for _, err := range []error{foreseen, err} {
+					failsWith(t, err, test.want, test.advice)
+					is(t, err, driver.ErrPermanent, true)
+				}
 				same(t, "writes", []string(nil), nonEmpty(l.Writes()))
 				same(t, "out", before, l.out())
 			})

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	nacosgrpc "github.com/nacos-group/nacos-sdk-go/v2/api/grpc"
@@ -47,6 +49,7 @@ func (c connections) HandleConn(ctx context.Context, s stats.ConnStats) {
 	if _, ended := s.(*stats.ConnEnd); ended {
 		c.node.fake.mu.Lock()
 		delete(c.node.peers, connection(ctx))
+		c.node.fake.removeOf(connection(ctx))
 		c.node.fake.mu.Unlock()
 	}
 }
@@ -87,6 +90,8 @@ func (r requests) Request(ctx context.Context, p *nacosgrpc.Payload) (*nacosgrpc
 		return pack("HealthCheckResponse", map[string]any{"resultCode": 200, "success": true}), nil
 	case "SubscribeServiceRequest":
 		return r.subscribe(ctx, p), nil
+	case "InstanceRequest":
+		return r.instance(ctx, p), nil
 	}
 	return failure(302, "the stand-in takes no "+p.GetMetadata().GetType()), nil
 }
@@ -120,6 +125,42 @@ func (r requests) subscribe(ctx context.Context, p *nacosgrpc.Payload) *nacosgrp
 		s = &fakeService{group: req.Group, name: req.Service}
 	}
 	return pack("SubscribeServiceResponse", map[string]any{"resultCode": 200, "success": true, "serviceInfo": r.node.info(s)})
+}
+
+// instance is an owner that registers: its connection holds the registration.
+func (r requests) instance(ctx context.Context, p *nacosgrpc.Payload) *nacosgrpc.Payload {
+	f := r.node.fake
+	if r.node.peers[connection(ctx)] == nil {
+		return failure(301, "Connection is unregistered.")
+	}
+	if !f.allowed("Bearer " + p.GetMetadata().GetHeaders()["accessToken"]) {
+		return failure(403, "token invalid!")
+	}
+	var req struct {
+		Type      string `json:"type"`
+		Namespace string `json:"namespace"`
+		Service   string `json:"serviceName"`
+		Group     string `json:"groupName"`
+		Instance  struct {
+			IP       string            `json:"ip"`
+			Port     int               `json:"port"`
+			Weight   float64           `json:"weight"`
+			Healthy  bool              `json:"healthy"`
+			Enabled  bool              `json:"enabled"`
+			Cluster  string            `json:"clusterName"`
+			Metadata map[string]string `json:"metadata"`
+		} `json:"instance"`
+	}
+	err := json.Unmarshal(p.GetBody().GetValue(), &req)
+	if err != nil || req.Type != "registerInstance" || req.Service == "" || req.Group == "" || orElse(req.Namespace, "public") != f.o.Namespace {
+		return failure(500, "the stand-in cannot take this registration")
+	}
+	i := req.Instance
+	f.register(f.service(req.Group+"@@"+req.Service), Instance{
+		Address: net.JoinHostPort(i.IP, strconv.Itoa(i.Port)), Cluster: i.Cluster, Weight: i.Weight,
+		Disabled: !i.Enabled, Unhealthy: !i.Healthy, Metadata: i.Metadata,
+	}, connection(ctx), false)
+	return pack("InstanceResponse", map[string]any{"resultCode": 200, "success": true, "type": req.Type})
 }
 
 type streams struct {

@@ -26,6 +26,7 @@ type fakeService struct {
 type published struct {
 	Instance
 	healthy bool
+	owner   string // the connection that holds it; empty for Register
 }
 
 // overlay is what an operator wrote (InstanceMetadata). It wins over the
@@ -57,7 +58,7 @@ func (f *Fake) Register(service string, all ...Instance) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, i := range all {
-		f.register(f.service(service), i, false)
+		f.register(f.service(service), i, "", false)
 	}
 }
 
@@ -65,10 +66,10 @@ func (f *Fake) Register(service string, all ...Instance) {
 func (f *Fake) Copy(service string, i Instance) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.register(f.service(service), i, true)
+	f.register(f.service(service), i, "", true)
 }
 
-func (f *Fake) register(s *fakeService, i Instance, again bool) {
+func (f *Fake) register(s *fakeService, i Instance, owner string, again bool) {
 	i.Cluster = orElse(i.Cluster, "DEFAULT")
 	if i.Metadata == nil {
 		i.Metadata = map[string]string{}
@@ -77,7 +78,7 @@ func (f *Fake) register(s *fakeService, i Instance, again bool) {
 		s.ephemeral = !i.Persistent
 	}
 	at := slices.IndexFunc(s.published, func(p published) bool { return p.Address == i.Address && p.Cluster == i.Cluster })
-	fresh := published{i, !i.Unhealthy}
+	fresh := published{i, !i.Unhealthy, owner}
 	if at >= 0 && !again {
 		s.published[at] = fresh
 	} else {
@@ -102,8 +103,24 @@ func (f *Fake) Leave(service, address string) {
 }
 
 func (f *Fake) remove(s *fakeService, cluster, address string) {
+	f.removeAll(s, func(p published) bool {
+		return p.Address == address && (cluster == "" || p.Cluster == cluster)
+	})
+}
+
+// removeOf takes away what a connection held.
+func (f *Fake) removeOf(owner string) {
+	held := func(p published) bool { return p.owner == owner }
+	for _, s := range f.services {
+		if slices.ContainsFunc(s.published, held) {
+			f.removeAll(s, held)
+		}
+	}
+}
+
+func (f *Fake) removeAll(s *fakeService, which func(published) bool) {
 	s.published = slices.DeleteFunc(s.published, func(p published) bool {
-		if p.Address != address || (cluster != "" && p.Cluster != cluster) {
+		if !which(p) {
 			return false
 		}
 		if o := s.overlays[slot(p.Cluster, p.Address)]; o != nil {

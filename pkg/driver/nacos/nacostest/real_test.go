@@ -44,6 +44,7 @@ func TestWhatTheDriverBuildsUponIsTrueOfTheOfficialServer(t *testing.T) {
 			t.Run("a write to an address that nobody registered is answered with success", func(t *testing.T) { acceptsAnything(t, r) })
 			t.Run("an owner's instance cannot be deregistered by another", func(t *testing.T) { keepsOwners(t, r) })
 			t.Run("a disable outlives a short absence of the owner and not a long one", func(t *testing.T) { forgets(t, r) })
+			t.Run("metadata that an operator wrote wins over the owner's until it is forgotten", func(t *testing.T) { keepsMetadata(t, r) })
 			if three {
 				t.Run("it has no old API for operators any more", func(t *testing.T) { isGone(t, r) })
 			} else {
@@ -174,6 +175,25 @@ func forgets(t *testing.T, r *nacostest.Real) {
 	pause(t, 3*keep)
 	r.Own(t, service, i)
 	shows(t, "it is back and takes traffic", consumers(t, r, service), []seen{{i.Address, true, 10, nil}, {other.Address, true, 10, nil}})
+}
+
+func keepsMetadata(t *testing.T, r *nacostest.Real) {
+	service := users + "-metadata"
+	r.Own(t, service, nacostest.Instance{Address: "10.1.0.12:8080", Weight: 10})
+	i := nacostest.Instance{Address: "10.1.0.11:8080", Weight: 10, Metadata: map[string]string{"version": "1"}}
+	owner := r.Own(t, service, i)
+	other := seen{"10.1.0.12:8080", true, 10, nil}
+	shows(t, "both are there", operators(t, r, service), []seen{{i.Address, true, 10, i.Metadata}, other})
+	i.Disabled = true
+	r.Set(t, service, i)
+	shows(t, "it is out", operators(t, r, service), []seen{{i.Address, false, 10, i.Metadata}, other})
+	owner.Leave()
+	shows(t, "its owner is gone", operators(t, r, service), []seen{other})
+	i.Disabled, i.Metadata = false, map[string]string{"version": "2", "new": "yes"}
+	r.Own(t, service, i)
+	shows(t, "what is new is there, what was written stays", operators(t, r, service), []seen{{i.Address, false, 10, map[string]string{"version": "1", "new": "yes"}}, other})
+	put(t, r, service, i.Address, url.Values{"weight": {"10"}, "metadata": {"{}"}})
+	shows(t, "a write without metadata shows the owner's", operators(t, r, service), []seen{{i.Address, true, 10, i.Metadata}, other})
 }
 
 func isGone(t *testing.T, r *nacostest.Real) {

@@ -30,16 +30,35 @@ type Owner struct {
 // "GROUP@@name") and keeps it registered until the test ends or Leave.
 func (r *Real) Own(tb testing.TB, service string, i Instance) *Owner {
 	tb.Helper()
-	token, err := r.Login(tb.Context())
+	o, err := r.Join(context.WithoutCancel(tb.Context()), service, i)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	o, err := newOwner(context.WithoutCancel(tb.Context()), net.JoinHostPort("127.0.0.1", strconv.Itoa(r.GRPCPort)), token, orElse(r.Namespace, "public"), service, i)
-	if err != nil {
-		tb.Fatalf("register %s at nacos %s: %v", i.Address, r.Version, err)
-	}
 	tb.Cleanup(o.Leave)
 	return o
+}
+
+// Join is Own for whoever leaves by himself: Leave must be called.
+func (r *Real) Join(ctx context.Context, service string, i Instance) (*Owner, error) {
+	token, err := r.Login(ctx)
+	if err != nil {
+		return nil, err
+	}
+	o, err := newOwner(ctx, net.JoinHostPort("127.0.0.1", strconv.Itoa(r.GRPCPort)), token, orElse(r.Namespace, "public"), service, i)
+	if err != nil {
+		return nil, fmt.Errorf("register %s at nacos %s: %w", i.Address, r.Version, err)
+	}
+	return o, nil
+}
+
+// Join registers i over gRPC at the first node, as an application does. The
+// registration ends with Leave.
+func (f *Fake) Join(ctx context.Context, service string, i Instance) (*Owner, error) {
+	o, err := newOwner(ctx, f.nodes[0].grpc, "", f.o.Namespace, service, i)
+	if err != nil {
+		return nil, fmt.Errorf("register %s at the stand-in: %w", i.Address, err)
+	}
+	return o, nil
 }
 
 // Leave closes the connection: the instance is gone, without a word of the
