@@ -103,7 +103,10 @@ func table(out io.Writer, registry string, rows []ab.Row, control ab.Row, asJSON
 		errs = append(errs, errors.New("the control lost nothing: the harness cannot see a loss"))
 	}
 	if asJSON {
-		line, err := json.Marshal(map[string]any{"releases": rows, "control": control})
+		line, err := json.Marshal(struct {
+			Releases []ab.Row `json:"releases"`
+			Control  ab.Row   `json:"control"`
+		}{rows, control})
 		if err != nil {
 			return err
 		}
