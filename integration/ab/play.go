@@ -82,8 +82,10 @@ func (p Play) Literal(ctx context.Context) (Row, error) {
 }
 
 func (p Play) args(version string) []string {
-	args := []string{"run", "--yes", p.Plan, "--var", "version=" + version, "--var", "endpoint=" + p.Estate.Cloud.URL(),
-		"--var", "nacos=" + p.Estate.Registry.URL, "--var", "deploy=" + p.Estate.Deploy}
+	args := []string{
+		"run", "--yes", p.Plan, "--var", "version=" + version, "--var", "endpoint=" + p.Estate.Cloud.URL(),
+		"--var", "nacos=" + p.Estate.Registry.URL, "--var", "deploy=" + p.Estate.Deploy,
+	}
 	for _, v := range p.Vars {
 		args = append(args, "--var", v)
 	}

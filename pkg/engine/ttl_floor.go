@@ -66,9 +66,3 @@ func sameValue(a, b string) bool {
 	}
 	return err != nil && err2 != nil && strings.EqualFold(strings.TrimSuffix(a, "."), strings.TrimSuffix(b, "."))
 }
-
-// sameSet compares sets of values.
-func sameSet(a, b []string) bool {
-	in := func(set []string) func(string) bool { return func(v string) bool { return !among(set, v) } }
-	return !slices.ContainsFunc(a, in(b)) && !slices.ContainsFunc(b, in(a))
-}

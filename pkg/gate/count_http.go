@@ -102,7 +102,7 @@ func (c *httpCount) Count(ctx context.Context) (driver.Flight, error) {
 }
 
 func (c *httpCount) look(ctx context.Context) (driver.Flight, error) {
-	resp, body, err := c.gate.fetch(ctx, mostBody)
+	resp, body, err := c.gate.fetch(ctx, mostBody) //nolint:bodyclose // fetch has read it and closed it
 	if err != nil {
 		return driver.Flight{}, err
 	}

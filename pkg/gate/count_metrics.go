@@ -134,7 +134,7 @@ func (c *metricsCount) Count(ctx context.Context) (driver.Flight, error) {
 }
 
 func (c *metricsCount) look(ctx context.Context) (driver.Flight, error) {
-	_, body, err := c.gate.fetch(ctx, mostMetrics)
+	_, body, err := c.gate.fetch(ctx, mostMetrics) //nolint:bodyclose // fetch has read it and closed it
 	if err != nil {
 		return driver.Flight{}, err
 	}

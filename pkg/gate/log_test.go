@@ -2,7 +2,6 @@ package gate
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -198,7 +197,7 @@ func FuzzLinesAreTheSameHoweverTheyArrive(f *testing.F) {
 			}
 		}
 		if diff := cmp.Diff(cutLines(all), got); diff != "" {
-			t.Error(fmt.Sprintf("size %d (-want +got):\n%s", size, diff))
+			t.Errorf("size %d (-want +got):\n%s", size, diff)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package httpdns_test
 import (
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -31,7 +30,8 @@ func Example() {
 		},
 	})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer client.Close()
 
@@ -40,7 +40,8 @@ func Example() {
 	at, _ := url.Parse(app.URL)
 	resp, err := (&http.Client{Transport: transport}).Get("http://www.example.com:" + at.Port())
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(resp.Body)

@@ -215,7 +215,7 @@ func TestAConnectionTriesEveryAddressAndKeepsTheHost(t *testing.T) {
 	}})
 	transport := &http.Transport{DialContext: c.DialContext}
 	defer transport.CloseIdleConnections()
-	resp, err := (&http.Client{Transport: transport}).Get("http://" + name + ":" + port) //nolint:noctx // as applications do
+	resp, err := (&http.Client{Transport: transport}).Get("http://" + name + ":" + port)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -175,7 +175,8 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 	}{
 		"an empty set": {rowsOf(a), values(seq(a), seq()), "would be left without a value", "at least one"},
 		"a wildcard with two addresses": {
-			[]row{{Domain: "*.apps.example.com", Answer: a}}, []state.Change{set(wild, "values", seq(a), seq(a, b))},
+			[]row{{Domain: "*.apps.example.com", Answer: a}},
+			[]state.Change{set(wild, "values", seq(a), seq(a, b))},
 			"answers a wildcard with one address only", "a rewrite of its own",
 		},
 		"a CNAME beside addresses": {rowsOf(a), []state.Change{set(host+" CNAME", "values", "", seq("x.example.net"))}, "there is a www.example.com A too", "in the same step"},

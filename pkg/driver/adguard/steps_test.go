@@ -132,7 +132,7 @@ func TestDuplicatesGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rows := rowsOf(test.live)
-			for n := 0; n < 20; n++ {
+			for range 20 {
 				calls := steps(www, setAt(rows).live, test.want)
 				if len(calls) == 0 {
 					break

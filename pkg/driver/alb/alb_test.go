@@ -60,7 +60,7 @@ func TestASideThatNeverLeavesInitialKeepsTheOtherInTraffic(t *testing.T) {
 
 func TestAParkedServerIsNeitherUpNorDown(t *testing.T) {
 	l := newLab(t, nil)
-	health, err := l.Target.Health(t.Context(), []string{"sgp-ws/i-a1:8080", "sgp-ws/i-b1:8080"})
+	health, err := l.Health(t.Context(), []string{"sgp-ws/i-a1:8080", "sgp-ws/i-b1:8080"})
 	must(t, err)
 	same(t, "a", driver.Health{State: driver.Up, Detail: "normal"}, health["sgp-ws/i-a1:8080"])
 	same(t, "b", driver.Health{State: driver.Unknown, Detail: "not checked at weight 0"}, health["sgp-ws/i-b1:8080"])

@@ -4,14 +4,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare/cloudflaretest"
 	"github.com/flip-cli/flip/pkg/state"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // TestAMoveSendsOneBatchAChange is A -> A+B -> B and the TTL, in the order of a

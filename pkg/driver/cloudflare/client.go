@@ -157,7 +157,7 @@ const (
 func (c *client) again(ctx context.Context, write bool, ask asker) ([]byte, error) {
 	asked, refused := 0, 0
 	for {
-		body, res, err := c.once(ctx, ask)
+		body, res, err := c.once(ctx, ask) //nolint:bodyclose // once has read it and closed it
 		if err == nil {
 			return body, nil
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
@@ -85,7 +86,7 @@ func (w *world) remember(id string, now time.Time) {
 		v.Attrs = maps.Clone(o.Attrs)
 	}
 	was := past[id]
-	was = append(was[:len(was):len(was)], v)
+	was = append(slices.Clip(was), v)
 	past[id] = was[max(0, len(was)-rememberAtMost):]
 	w.Past = past
 }

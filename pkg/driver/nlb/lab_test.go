@@ -88,7 +88,8 @@ func estate(addr string) slbtest.Estate {
 			{ID: "sgp-l4", Members: []slbtest.Member{
 				member("i-a1", "10.0.0.1", 100), member("i-a2", "10.0.0.2", 100), member("i-b1", "10.0.0.11", 0), member("i-b2", "10.0.0.12", 0),
 				{ServerID: "10.0.0.21", Port: 8080, Weight: 10, Type: "Ip", Address: addr},
-				{ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8080, Weight: 5, Address: addr}, {ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8081, Weight: 5, Address: addr},
+				{ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8080, Weight: 5, Address: addr},
+				{ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8081, Weight: 5, Address: addr},
 			}},
 			{ID: "sgp-other", Members: []slbtest.Member{member("i-c1", "10.0.0.41", 100)}},
 			{ID: "sgp-parked", Members: []slbtest.Member{member("i-d1", "10.0.0.51", 0)}},

@@ -80,19 +80,19 @@ func TestBothKindsOfAddressesMoveInOneMessage(t *testing.T) {
 func TestASecondOperatorIsNotOverwritten(t *testing.T) {
 	type operator struct {
 		name  string
-		write func(*dnstest.Server, *testing.T)
+		write func(*testing.T, *dnstest.Server)
 		now   state.Value
 	}
 	for _, o := range []operator{
-		{"another address", func(s *dnstest.Server, t *testing.T) { s.Set(t, wwwHost, "A", 60, "203.0.113.9") }, list("203.0.113.9")},
-		{"one address more", func(s *dnstest.Server, t *testing.T) { s.Set(t, wwwHost, "A", 60, "192.0.2.1", "203.0.113.9") }, list("192.0.2.1", "203.0.113.9")},
-		{"the set removed", func(s *dnstest.Server, t *testing.T) { s.Delete(t, wwwHost, "A") }, state.Absent},
+		{"another address", func(t *testing.T, s *dnstest.Server) { s.Set(t, wwwHost, "A", 60, "203.0.113.9") }, list("203.0.113.9")},
+		{"one address more", func(t *testing.T, s *dnstest.Server) { s.Set(t, wwwHost, "A", 60, "192.0.2.1", "203.0.113.9") }, list("192.0.2.1", "203.0.113.9")},
+		{"the set removed", func(t *testing.T, s *dnstest.Server) { s.Delete(t, wwwHost, "A") }, state.Absent},
 	} {
 		t.Run(o.name, func(t *testing.T) {
 			eachPrimary(t, []string{"www 60 IN A 192.0.2.1"}, func(t *testing.T, s *dnstest.Server) {
 				proxy := dnstest.NewProxy(t, s)
 				d := opened(t, config(s, func(c *Config) { c.Server = proxy.Addr() }))
-				proxy.BeforeUpdate(func() { o.write(s, t) }) // between the driver's read and its write
+				proxy.BeforeUpdate(func() { o.write(t, s) }) // between the driver's read and its write
 				err := d.Apply(t.Context(), values(www, list("192.0.2.1"), list("192.0.2.2")))
 				drift, ok := errors.AsType[*driver.DriftError](err)
 				if !ok {

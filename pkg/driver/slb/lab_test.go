@@ -91,7 +91,8 @@ func estate(addr string) slbtest.Estate {
 			{ID: "rsp-web", Name: "web", Members: []slbtest.Member{
 				member("i-a1", "10.0.0.1", 100), member("i-a2", "10.0.0.2", 100), member("i-b1", "10.0.0.11", 0), member("i-b2", "10.0.0.12", 0),
 				{ServerID: "eni-1", ServerIP: "10.0.0.21", Port: 8080, Weight: 10, Type: "eni", Address: addr},
-				{ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8080, Weight: 5, Address: addr}, {ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8081, Weight: 5, Address: addr},
+				{ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8080, Weight: 5, Address: addr},
+				{ServerID: "i-two", ServerIP: "10.0.0.31", Port: 8081, Weight: 5, Address: addr},
 			}},
 			{ID: "rsp-other", Members: []slbtest.Member{member("i-c1", "10.0.0.41", 100)}},
 			{ID: "rsp-parked", Members: []slbtest.Member{member("i-d1", "10.0.0.51", 0)}},

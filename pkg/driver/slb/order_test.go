@@ -144,7 +144,7 @@ func TestCheckTakesTheWeightsThatEarlierStepsWillHaveSet(t *testing.T) {
 	must(t, err)
 	later := s.With([]state.Change{set("i-b1:8080", 0, 100)})
 	must(t, l.Check(t.Context(), later, []state.Change{set("i-a1:8080", 100, 0)}))
-	l.Server.Inject(slbtest.Fault{Kind: slbtest.Unavailable})
+	l.Inject(slbtest.Fault{Kind: slbtest.Unavailable})
 	if err := l.Check(t.Context(), later, []state.Change{set("i-a1:8080", 100, 0)}); !errors.Is(err, driver.ErrUnknown) || errors.Is(err, driver.ErrPermanent) {
 		t.Errorf("who cannot look refuses nothing: %v", err)
 	}

@@ -48,11 +48,13 @@ func TestWhatCannotBeUndoneOrWouldDoNothingIsRefusedBeforeAnythingIsWritten(t *t
 		},
 		"a master/slave group": {
 			func(_ *slbtest.Options, c *slb.Config) { c.VServerGroup = "rsp-ms" },
-			[]state.Change{change("rsp-ms/i-m:8080", slb.Weight, "100", "0")}, "rsp-ms is a master/slave group, which has no weights", "point the listener at another group",
+			[]state.Change{change("rsp-ms/i-m:8080", slb.Weight, "100", "0")},
+			"rsp-ms is a master/slave group, which has no weights", "point the listener at another group",
 		},
 		"a group that is not there": {
 			func(_ *slbtest.Options, c *slb.Config) { c.VServerGroup = "rsp-nowhere" },
-			[]state.Change{change("rsp-nowhere/i-m:8080", slb.Weight, "100", "0")}, "does not exist", "is vserver_group an id of region",
+			[]state.Change{change("rsp-nowhere/i-m:8080", slb.Weight, "100", "0")},
+			"does not exist", "is vserver_group an id of region",
 		},
 		"a group of another load balancer": {
 			func(_ *slbtest.Options, c *slb.Config) { c.LoadBalancer = "lb-2" }, lower, "belongs to lb-1, not to load_balancer lb-2", "",
@@ -72,7 +74,8 @@ func TestWhatCannotBeUndoneOrWouldDoNothingIsRefusedBeforeAnythingIsWritten(t *t
 				o.Estate.CLB[0].Tags = map[string]string{"ack.aliyun.com": "c1"}
 				c.LoadBalancer, c.VServerGroup, c.Rules = "lb-1", "", []string{"rule-1"}
 			},
-			[]state.Change{change("rule/rule-1", slb.Group, `"rsp-web"`, `"rsp-other"`)}, "rule rule-1 is managed by", "force: true",
+			[]state.Change{change("rule/rule-1", slb.Group, `"rsp-web"`, `"rsp-other"`)},
+			"rule rule-1 is managed by", "force: true",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +179,7 @@ func TestHealthIsWhatTheListenersSay(t *testing.T) {
 		o.Estate.CLB[0].Groups[0].Members[1].Address = addr
 		o.Estate.CLB[0].Groups[0].Members[2].Address = addr
 	})
-	health, err := l.Target.Health(t.Context(), []string{"rsp-web/i-a1:8080", "rsp-web/i-a2:8080", "rsp-web/i-b1:8080"})
+	health, err := l.Health(t.Context(), []string{"rsp-web/i-a1:8080", "rsp-web/i-a2:8080", "rsp-web/i-b1:8080"})
 	must(t, err)
 	states := map[string]driver.HealthState{}
 	for id, h := range health {

@@ -90,7 +90,7 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	facts := &facts{api: api, cfg: cfg, lb: cfg.LoadBalancer}
 	o := pool.Options{
 		Driver: Name, Kind: kind, Batch: batch, Again: time.Second,
-		Flight: cfg.Account.CallTimeout(), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: cfg.scopes(),
+		Flight: cfg.CallTimeout(), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: cfg.scopes(),
 	}
 	var m pool.Members
 	if cfg.VServerGroup != "" || cfg.DefaultGroup {

@@ -32,7 +32,6 @@ type raw struct {
 	send   func(*http.Request) (*http.Response, error)
 	url    string
 	form   map[string]string
-	again  bool // with the same nonce
 }
 
 var nonces atomic.Int64

@@ -17,11 +17,10 @@ func albActions() map[string]*action {
 		"ListRules":                read((*Server).albListRules),
 		"UpdateListenerAttribute":  write((*Server).albUpdateListener),
 		"UpdateRuleAttribute":      write((*Server).albUpdateRule),
-		"UpdateServerGroupServersAttribute": write(func(s *Server, c *call, r serversRequest) (reply, error) {
-			return albFlavour.update(s, c, r)
-		}),
-		"AddServersToServerGroup":      write(func(s *Server, c *call, r serversRequest) (reply, error) { return albFlavour.add(s, c, r) }),
-		"RemoveServersFromServerGroup": write(func(s *Server, c *call, r serversRequest) (reply, error) { return albFlavour.remove(s, c, r) }),
+
+		"UpdateServerGroupServersAttribute": write(albFlavour.update),
+		"AddServersToServerGroup":           write(albFlavour.add),
+		"RemoveServersFromServerGroup":      write(albFlavour.remove),
 	}
 }
 
@@ -48,7 +47,7 @@ func tagsALB(tags map[string]string) []reply {
 }
 
 type albListGroupsRequest struct {
-	ServerGroupIds, ServerGroupNames []string //nolint:revive // the API's names
+	ServerGroupIds, ServerGroupNames []string
 	ShowRelationEnabled              bool
 	NextToken                        string
 	MaxResults                       int
@@ -123,9 +122,9 @@ func (r ALBRule) groups() []string {
 }
 
 type albListServersRequest struct {
-	ServerGroupId      string   //nolint:revive // the API's name
-	ServerId, ServerIp string   //nolint:revive // the API's names
-	ServerIds          []string //nolint:revive // the API's name
+	ServerGroupId      string
+	ServerId, ServerIp string
+	ServerIds          []string
 	NextToken          string
 	MaxResults         int
 }

@@ -31,7 +31,7 @@ func (s *Server) albListenerReply(lb ALB, l ALBListener) reply {
 }
 
 type listenerIDRequest struct {
-	ListenerId string `api:"required"` //nolint:revive // the API's name
+	ListenerId string `api:"required"`
 }
 
 func (s *Server) albGetListener(_ *call, r listenerIDRequest) (reply, error) {
@@ -43,7 +43,7 @@ func (s *Server) albGetListener(_ *call, r listenerIDRequest) (reply, error) {
 }
 
 type listListenersRequest struct {
-	LoadBalancerIds, ListenerIds []string //nolint:revive // the API's names
+	LoadBalancerIds, ListenerIds []string
 	ListenerProtocol             string
 	NextToken                    string
 	MaxResults                   int
@@ -69,12 +69,12 @@ func (s *Server) albListListeners(_ *call, r listListenersRequest) (reply, error
 // albUpdateListenerRequest has no Weight in its tuples: the default action
 // cannot be weighted, and one that is sent is an unknown parameter.
 type albUpdateListenerRequest struct {
-	ListenerId     string `api:"required"` //nolint:revive // the API's name
+	ListenerId     string `api:"required"`
 	DefaultActions []struct {
 		Type               string `api:"required"`
 		ForwardGroupConfig *struct {
 			ServerGroupTuples []struct {
-				ServerGroupId string `api:"required"` //nolint:revive // the API's name
+				ServerGroupId string `api:"required"`
 			}
 		}
 	}
@@ -150,7 +150,7 @@ func (s *Server) albListenerFree(l ALBListener) error {
 }
 
 type listenerHealthRequest struct {
-	ListenerId  string `api:"required"` //nolint:revive // the API's name
+	ListenerId  string `api:"required"`
 	IncludeRule bool
 	NextToken   string
 	MaxResults  int

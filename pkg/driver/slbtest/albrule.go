@@ -17,8 +17,8 @@ func (s *Server) albFindRule(id string) (*ALB, *ALBListener, *ALBRule, error) {
 }
 
 type albListRulesRequest struct {
-	RuleIds, ListenerIds, LoadBalancerIds []string //nolint:revive // the API's names
-	ListenerId                            string   //nolint:revive // the API's name
+	RuleIds, ListenerIds, LoadBalancerIds []string
+	ListenerId                            string
 	Direction                             string
 	NextToken                             string
 	MaxResults                            int
@@ -62,7 +62,7 @@ func orEmpty[T any](items []T) []T {
 }
 
 type albUpdateRuleRequest struct {
-	RuleId         string `api:"required"` //nolint:revive // the API's name
+	RuleId         string `api:"required"`
 	RuleName       *string
 	Priority       *int
 	RuleActions    []Action

@@ -2,7 +2,7 @@ package slbtest
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 )
 
 // check finds what contradicts itself.
@@ -61,7 +61,7 @@ func (lb CLB) checkListeners(unique func(kind, id string) error) error {
 		if err := unique("clb listener", id); err != nil {
 			return err
 		}
-		if !strings.Contains(" http https tcp udp ", " "+l.Protocol+" ") {
+		if !slices.Contains([]string{"http", "https", "tcp", "udp"}, l.Protocol) {
 			return fmt.Errorf("clb listener %s: protocol %q is none of http, https, tcp and udp", id, l.Protocol)
 		}
 		if l.Group != "" && byID(lb.Groups, l.Group) == nil {

@@ -7,7 +7,7 @@ import (
 )
 
 type listenerRequest struct {
-	LoadBalancerId string `api:"required"` //nolint:revive // the API's name
+	LoadBalancerId string `api:"required"`
 	ListenerPort   int    `api:"required"`
 }
 
@@ -49,11 +49,11 @@ func orDefault(n, otherwise int) int {
 
 // setListenerRequest has what a switch of groups needs, and the drain.
 type setListenerRequest struct {
-	LoadBalancerId                      string  `api:"required"` //nolint:revive // the API's name
-	ListenerPort                        int     `api:"required"`
-	VServerGroup, VServerGroupId        *string //nolint:revive // the API's name
+	LoadBalancerId                      string `api:"required"`
+	ListenerPort                        int    `api:"required"`
+	VServerGroup, VServerGroupId        *string
 	MasterSlaveServerGroup              *string
-	MasterSlaveServerGroupId            *string //nolint:revive // the API's name
+	MasterSlaveServerGroupId            *string
 	Scheduler                           *string
 	ConnectionDrain                     *string
 	ConnectionDrainTimeout, IdleTimeout *int
@@ -195,7 +195,7 @@ func ruleReply(r CLBRule) reply {
 }
 
 type describeRulesRequest struct {
-	LoadBalancerId   string `api:"required"` //nolint:revive // the API's name
+	LoadBalancerId   string `api:"required"`
 	ListenerPort     int    `api:"required"`
 	ListenerProtocol string
 }
@@ -213,7 +213,7 @@ func (s *Server) describeRules(_ *call, r describeRulesRequest) (reply, error) {
 }
 
 type ruleRequest struct {
-	RuleId string `api:"required"` //nolint:revive // the API's name
+	RuleId string `api:"required"`
 }
 
 func (s *Server) describeRuleAttribute(_ *call, r ruleRequest) (reply, error) {
@@ -227,8 +227,8 @@ func (s *Server) describeRuleAttribute(_ *call, r ruleRequest) (reply, error) {
 }
 
 type setRuleRequest struct {
-	RuleId                   string  `api:"required"` //nolint:revive // the API's name
-	VServerGroupId, RuleName *string //nolint:revive // the API's name
+	RuleId                   string `api:"required"`
+	VServerGroupId, RuleName *string
 }
 
 func (s *Server) setRule(_ *call, r setRuleRequest) (reply, error) {

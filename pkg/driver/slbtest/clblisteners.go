@@ -6,7 +6,7 @@ import (
 )
 
 type describeListenersRequest struct {
-	LoadBalancerId []string //nolint:revive // the API's name
+	LoadBalancerId []string
 	ListenerPort   *int
 	NextToken      string
 	MaxResults     int

@@ -11,7 +11,7 @@ import (
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 type describeLoadBalancersRequest struct {
-	LoadBalancerId, LoadBalancerName, LoadBalancerStatus string //nolint:revive // the API's names
+	LoadBalancerId, LoadBalancerName, LoadBalancerStatus string
 	PageNumber, PageSize                                 int
 }
 
@@ -59,7 +59,7 @@ func (s *Server) clbReply(lb CLB) reply {
 }
 
 type loadBalancerRequest struct {
-	LoadBalancerId string `api:"required"` //nolint:revive // the API's name
+	LoadBalancerId string `api:"required"`
 }
 
 func (s *Server) describeLoadBalancerAttribute(_ *call, r loadBalancerRequest) (reply, error) {
@@ -79,7 +79,7 @@ func (s *Server) describeLoadBalancerAttribute(_ *call, r loadBalancerRequest) (
 }
 
 type describeVServerGroupsRequest struct {
-	LoadBalancerId               string `api:"required"` //nolint:revive // the API's name
+	LoadBalancerId               string `api:"required"`
 	IncludeListener, IncludeRule bool
 }
 
@@ -108,7 +108,7 @@ func (s *Server) describeVServerGroups(_ *call, r describeVServerGroupsRequest) 
 }
 
 type vServerGroupRequest struct {
-	VServerGroupId string `api:"required"` //nolint:revive // the API's name
+	VServerGroupId string `api:"required"`
 }
 
 func (s *Server) describeVServerGroupAttribute(_ *call, r vServerGroupRequest) (reply, error) {
@@ -133,7 +133,7 @@ func memberReplyCLB(m Member) reply {
 }
 
 type describeMasterSlaveServerGroupsRequest struct {
-	LoadBalancerId  string `api:"required"` //nolint:revive // the API's name
+	LoadBalancerId  string `api:"required"`
 	IncludeListener bool
 }
 
@@ -157,7 +157,7 @@ func (s *Server) describeMasterSlaveServerGroups(_ *call, r describeMasterSlaveS
 }
 
 type masterSlaveRequest struct {
-	MasterSlaveServerGroupId string `api:"required"` //nolint:revive // the API's name
+	MasterSlaveServerGroupId string `api:"required"`
 }
 
 func (s *Server) describeMasterSlaveServerGroupAttribute(_ *call, r masterSlaveRequest) (reply, error) {
@@ -180,7 +180,7 @@ func (s *Server) describeMasterSlaveServerGroupAttribute(_ *call, r masterSlaveR
 }
 
 type describeHealthStatusRequest struct {
-	LoadBalancerId   string `api:"required"` //nolint:revive // the API's name
+	LoadBalancerId   string `api:"required"`
 	ListenerPort     int
 	ListenerProtocol string
 }

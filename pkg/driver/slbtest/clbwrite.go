@@ -10,7 +10,7 @@ import (
 // backend is an entry of the BackendServers parameter of CLB, a JSON list.
 // Numbers may be strings. An omitted weight is 100 (SLBv4).
 type backend struct {
-	ServerId, ServerIp, Type string //nolint:revive // the API's names
+	ServerId, ServerIp, Type string
 	Port, Weight             *number
 	Description              *string
 }
@@ -113,7 +113,7 @@ func set(c *call, members []Member, batch []backend) (done []Member, err error) 
 }
 
 type setVServerGroupAttributeRequest struct {
-	VServerGroupId   string `api:"required"` //nolint:revive // the API's name
+	VServerGroupId   string `api:"required"`
 	VServerGroupName *string
 	BackendServers   *string
 }
@@ -160,7 +160,7 @@ func (s *Server) halfway(c *call, lb, group string, members *[]Member, after []M
 }
 
 type backendServersRequest struct {
-	VServerGroupId string `api:"required"` //nolint:revive // the API's name
+	VServerGroupId string `api:"required"`
 	BackendServers string `api:"required"`
 }
 
@@ -234,7 +234,7 @@ func (s *Server) removeVServerGroupBackendServers(_ *call, r backendServersReque
 }
 
 type setBackendServersRequest struct {
-	LoadBalancerId string `api:"required"` //nolint:revive // the API's name
+	LoadBalancerId string `api:"required"`
 	BackendServers string `api:"required"`
 }
 

@@ -19,13 +19,15 @@ type flavour struct {
 
 var (
 	albFlavour = flavour{
-		40, 100, errGroupBusyALB, "ResourceNotFound.ServerGroup", "ResourceNotFound.BackendServer", []string{"Ecs", "Eni", "Eci", "Ip", "Fc"},
+		40, 100, errGroupBusyALB, "ResourceNotFound.ServerGroup", "ResourceNotFound.BackendServer",
+		[]string{"Ecs", "Eni", "Eci", "Ip", "Fc"},
 		func(s *Server) *[]Group { return &s.estate.ALBGroups },
 	}
 	// A weight that was left out has become 0 for users of NLB (Terraform
 	// provider, PR 8614).
 	nlbFlavour = flavour{
-		200, 0, errGroupBusyNLB, "ResourceNotFound.serverGroup", "ResourceNotFound.BackendServer", []string{"Ecs", "Eni", "Eci", "Ip"},
+		200, 0, errGroupBusyNLB, "ResourceNotFound.serverGroup", "ResourceNotFound.BackendServer",
+		[]string{"Ecs", "Eni", "Eci", "Ip"},
 		func(s *Server) *[]Group { return &s.estate.NLBGroups },
 	}
 )
@@ -33,15 +35,15 @@ var (
 // serverEntry is an entry of Servers.N.
 type serverEntry struct {
 	ServerType  string `api:"required"`
-	ServerId    string `api:"required"` //nolint:revive // the API's name
-	ServerIp    string //nolint:revive // the API's name
-	Port        int    `api:"required"`
+	ServerId    string `api:"required"`
+	ServerIp    string
+	Port        int `api:"required"`
 	Weight      *int
 	Description *string
 }
 
 type serversRequest struct {
-	ServerGroupId string        `api:"required"` //nolint:revive // the API's name
+	ServerGroupId string        `api:"required"`
 	Servers       []serverEntry `api:"required"`
 	ClientToken   string
 	DryRun        bool

@@ -2,6 +2,7 @@ package slbtest
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -93,8 +94,8 @@ func (s *Server) statusOf(id string) string {
 }
 
 type listAsynJobsRequest struct {
-	JobIds, ResourceIds   []string //nolint:revive // the API's names
-	ResourceType, ApiName string   //nolint:revive // the API's names
+	JobIds, ResourceIds   []string
+	ResourceType, ApiName string
 	BeginTime, EndTime    int
 	NextToken             string
 	MaxResults            int
@@ -127,10 +128,5 @@ func among(filter []string, value string) bool {
 	if len(filter) == 0 {
 		return true
 	}
-	for _, f := range filter {
-		if f == value {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(filter, value)
 }

@@ -50,7 +50,7 @@ func (s *Server) nlbGetLoadBalancer(_ *call, r loadBalancerRequest) (reply, erro
 }
 
 type nlbListGroupsRequest struct {
-	ServerGroupIds, ServerGroupNames []string //nolint:revive // the API's names
+	ServerGroupIds, ServerGroupNames []string
 	NextToken                        string
 	MaxResults                       int
 }
@@ -91,8 +91,8 @@ func (s *Server) nlbListGroups(_ *call, r nlbListGroupsRequest) (reply, error) {
 }
 
 type nlbListServersRequest struct {
-	ServerGroupId        string   //nolint:revive // the API's name
-	ServerIds, ServerIps []string //nolint:revive // the API's names
+	ServerGroupId        string
+	ServerIds, ServerIps []string
 	NextToken            string
 	MaxResults           int
 }
@@ -117,7 +117,7 @@ func (s *Server) nlbListServers(_ *call, r nlbListServersRequest) (reply, error)
 }
 
 type getJobRequest struct {
-	JobId       string `api:"required"` //nolint:revive // the API's name
+	JobId       string `api:"required"`
 	ClientToken string
 }
 
@@ -157,7 +157,7 @@ func (s *Server) nlbListenerReply(lb NLB, l NLBListener) reply {
 }
 
 type nlbGetListenerRequest struct {
-	ListenerId, ClientToken string //nolint:revive // the API's name
+	ListenerId, ClientToken string
 	DryRun                  bool
 }
 
@@ -187,8 +187,8 @@ func (s *Server) nlbListListeners(_ *call, r listListenersRequest) (reply, error
 }
 
 type nlbUpdateListenerRequest struct {
-	ListenerId    string  `api:"required"` //nolint:revive // the API's name
-	ServerGroupId *string //nolint:revive // the API's name
+	ListenerId    string `api:"required"`
+	ServerGroupId *string
 	IdleTimeout   *int
 	ClientToken   string
 	DryRun        bool
@@ -230,7 +230,7 @@ func (s *Server) nlbUpdateListener(c *call, r nlbUpdateListenerRequest) (reply, 
 }
 
 type nlbHealthRequest struct {
-	ListenerId string `api:"required"` //nolint:revive // the API's name
+	ListenerId string `api:"required"`
 	NextToken  string
 	MaxResults int
 }

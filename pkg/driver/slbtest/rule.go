@@ -24,7 +24,7 @@ type ForwardGroupConfig struct {
 
 // Tuple is a server group and its weight, 0..100.
 type Tuple struct {
-	ServerGroupId string `api:"required"` //nolint:revive // the API's name
+	ServerGroupId string `api:"required"`
 	Weight        *int   `json:",omitempty"`
 }
 
@@ -51,13 +51,13 @@ type RemoveHeaderConfig struct {
 type FixedResponseConfig struct {
 	Content     string
 	ContentType string `json:",omitempty"`
-	HttpCode    string `json:",omitempty"` //nolint:revive // the API's name
+	HttpCode    string `json:",omitempty"`
 }
 
 // RedirectConfig is of Redirect.
 type RedirectConfig struct {
 	Host     string `json:",omitempty"`
-	HttpCode string `json:",omitempty"` //nolint:revive // the API's name
+	HttpCode string `json:",omitempty"`
 	Path     string `json:",omitempty"`
 	Port     string `json:",omitempty"`
 	Protocol string `json:",omitempty"`
@@ -74,7 +74,7 @@ type RewriteConfig struct {
 // TrafficLimitConfig is of TrafficLimit; nothing is limited here.
 type TrafficLimitConfig struct {
 	QPS      int
-	PerIpQps int `json:",omitempty"` //nolint:revive // the API's name
+	PerIpQps int `json:",omitempty"`
 }
 
 // Condition is what a request must be like. The data plane looks at Host and
@@ -84,7 +84,7 @@ type Condition struct {
 	HostConfig        *Values     `json:",omitempty"`
 	PathConfig        *Values     `json:",omitempty"`
 	MethodConfig      *Values     `json:",omitempty"`
-	SourceIpConfig    *Values     `json:",omitempty"` //nolint:revive // the API's name
+	SourceIpConfig    *Values     `json:",omitempty"`
 	HeaderConfig      *KeyValues  `json:",omitempty"`
 	CookieConfig      *PairValues `json:",omitempty"`
 	QueryStringConfig *PairValues `json:",omitempty"`

@@ -107,7 +107,7 @@ func (z Zone) valid(r Record) error {
 		return bad("QuotaExceeded.TTL", "The TTL %d is not in %d..86400, which the plan of the domain allows.", r.TTL, z.MinTTL)
 	}
 	ip, err := netip.ParseAddr(r.Value)
-	good := false
+	var good bool
 	switch r.Type {
 	case "A":
 		good = err == nil && ip.Is4()

@@ -102,7 +102,7 @@ func (s *Server) describeSubDomainRecords(_ *call, r describeSubDomainRecordsReq
 }
 
 type recordRequest struct {
-	RecordId string `api:"required"` //nolint:revive // the API's name
+	RecordId string `api:"required"`
 }
 
 func (s *Server) describeDomainRecordInfo(_ *call, r recordRequest) (reply, error) {

@@ -51,7 +51,7 @@ func (s *Server) addDomainRecord(_ *call, r addDomainRecordRequest) (reply, erro
 }
 
 type updateDomainRecordRequest struct {
-	RecordId      string `api:"required"` //nolint:revive // the API's name
+	RecordId      string `api:"required"`
 	RR            string `api:"required"`
 	Type          string `api:"required"`
 	Value         string `api:"required"`
@@ -110,7 +110,7 @@ func (s *Server) deleteDomainRecord(_ *call, r recordRequest) (reply, error) {
 }
 
 type setDomainRecordStatusRequest struct {
-	RecordId string `api:"required"` //nolint:revive // the API's name
+	RecordId string `api:"required"`
 	Status   string `api:"required"`
 }
 
@@ -180,7 +180,7 @@ func (s *Server) setDNSSLBStatus(_ *call, r setDNSSLBStatusRequest) (reply, erro
 }
 
 type updateDNSSLBWeightRequest struct {
-	RecordId string `api:"required"` //nolint:revive // the API's name
+	RecordId string `api:"required"`
 	Weight   int    `api:"required"`
 }
 

@@ -59,7 +59,7 @@ func serveMembers() (at [4]string, stop func(), err error) {
 		serving.Wait()
 	}
 	for i, name := range []string{"i-a1", "i-a2", "i-b1", "i-b2"} {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		ln, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
 		if err != nil {
 			stop()
 			return at, func() {}, err

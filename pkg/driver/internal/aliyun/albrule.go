@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,9 +138,7 @@ func (r ALBRule) with(weights map[string]int) (Params, error) {
 
 func forwardTo(config map[string]any, weights map[string]int) map[string]any {
 	next := map[string]any{}
-	for k, v := range config {
-		next[k] = v
-	}
+	maps.Copy(next, config)
 	if sticky, ok := config["ServerGroupStickySession"].(map[string]any); ok && fmt.Sprint(sticky["Timeout"]) == "0" {
 		next["ServerGroupStickySession"] = map[string]any{"Enabled": sticky["Enabled"]} // 0 is shown, but is outside 1..86400
 	}

@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,9 +59,7 @@ func (c *Client) serverGroups(ctx context.Context, ids []string, extra Params) (
 				ServerGroups []groupAnswer
 			}
 			p := Params{"MaxResults": "100", "NextToken": token}.List("ServerGroupIds", part)
-			for k, v := range extra {
-				p[k] = v
-			}
+			maps.Copy(p, extra)
 			err := c.Do(ctx, Request{Action: "ListServerGroups", Resource: strings.Join(part, ","), Params: p}, &out)
 			for _, g := range out.ServerGroups {
 				found[g.ServerGroupID] = g.group()
@@ -88,7 +87,7 @@ func (c *Client) servers(ctx context.Context, group string) ([]Server, error) {
 		p := Params{"ServerGroupId": group, "MaxResults": "100", "NextToken": token}
 		err := c.Do(ctx, Request{Action: "ListServerGroupServers", Resource: group, Params: p}, &out)
 		for _, s := range out.Servers {
-			s.Server.Type = s.ServerType
+			s.Type = s.ServerType
 			all = append(all, s.Server)
 		}
 		return out.NextToken, err

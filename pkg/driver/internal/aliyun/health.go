@@ -2,6 +2,7 @@ package aliyun
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -38,9 +39,7 @@ func (c *Client) health(ctx context.Context, listener string, extra Params) ([]G
 			RuleHealthStatus     []healthEntry
 		}
 		p := Params{"ListenerId": listener, "NextToken": token}
-		for k, v := range extra {
-			p[k] = v
-		}
+		maps.Copy(p, extra)
 		err := c.Do(ctx, Request{Action: "GetListenerHealthStatus", Resource: listener, Params: p}, &out)
 		for _, e := range slices.Concat(out.ListenerHealthStatus, out.RuleHealthStatus) {
 			all = append(all, e.ServerGroupInfos...)

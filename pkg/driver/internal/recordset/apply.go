@@ -150,11 +150,12 @@ func (s Set) String() string {
 	if s.Absent() {
 		return "absent"
 	}
-	text := fmt.Sprintf("%s with TTL %d", strings.Join(s.Values, " "), s.TTL)
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf("%s with TTL %d", strings.Join(s.Values, " "), s.TTL))
 	for _, name := range sortedKeys(s.Extra) {
-		text += fmt.Sprintf(", %s %s", name, s.Extra[name])
+		text.WriteString(fmt.Sprintf(", %s %s", name, s.Extra[name]))
 	}
-	return text
+	return text.String()
 }
 
 func pause(ctx context.Context, d time.Duration) error {

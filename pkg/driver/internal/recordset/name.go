@@ -33,17 +33,17 @@ func (n Name) String() string { return n.Host + " " + n.Type }
 // are the keys of the journal: what is written otherwise is an error whose hint
 // is that form.
 func ParseName(text string) (Name, error) {
-	host, typ, ok := strings.Cut(text, " ")
+	_, typ, ok := strings.Cut(text, " ")
 	bad := fmt.Errorf("%q does not name a record set", text)
 	if !ok || strings.TrimSpace(typ) == "" || len(strings.Fields(text)) != 2 {
 		return Name{}, hint.Wrap(bad, `name and type, as in "www.example.com A"`)
 	}
-	host, typ = strings.Fields(text)[0], strings.ToUpper(strings.Fields(text)[1])
+	typ = strings.ToUpper(strings.Fields(text)[1])
 	if !wire.Known(typ) && typ != Both {
 		return Name{}, hint.Wrap(fmt.Errorf("record %q: %s is not a type that flip sets", text, typ), "types: %s, and %s for both addresses of a name as one",
 			strings.Join(wire.Types(), ", "), Both)
 	}
-	host, err := wire.Host(host)
+	host, err := wire.Host(strings.Fields(text)[0])
 	if err != nil {
 		return Name{}, fmt.Errorf("record %q: %w", text, err)
 	}

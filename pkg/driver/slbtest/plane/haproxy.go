@@ -175,7 +175,7 @@ func (r Route) flat() map[string]int {
 
 // say sends a command. HAProxy answers a newline when it has done it.
 func (h *HAProxy) say(command string) error {
-	c, err := net.DialTimeout("unix", h.socket, 2*time.Second)
+	c, err := net.DialTimeout("unix", h.socket, 2*time.Second) //nolint:noctx // bounded here; a table is applied whole
 	if err != nil {
 		return fmt.Errorf("haproxy: %s: %w", command, err)
 	}

@@ -135,7 +135,7 @@ func (p *Proxy) open(l Listener) (*front, error) {
 	if addr == "" {
 		addr = "127.0.0.1:0"
 	}
-	ln, err := net.Listen("tcp", addr)
+	ln, err := net.Listen("tcp", addr) //nolint:noctx // loopback, at once
 	if err != nil {
 		return nil, err
 	}

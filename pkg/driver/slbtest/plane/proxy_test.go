@@ -36,7 +36,7 @@ func start(t *testing.T, name string) *server {
 		s.held <- struct{}{}
 		select {
 		case <-s.release:
-			io.WriteString(w, name)
+			_, _ = io.WriteString(w, name)
 		case <-r.Context().Done():
 		}
 	})
@@ -45,7 +45,7 @@ func start(t *testing.T, name string) *server {
 		if err != nil {
 			return
 		}
-		defer c.CloseNow()
+		defer func() { _ = c.CloseNow() }()
 		for {
 			kind, b, err := c.Read(r.Context())
 			if err != nil {
@@ -207,7 +207,7 @@ func ws(t *testing.T, p *plane.Proxy) (c *websocket.Conn, at func() string) {
 	if answer.Body != nil {
 		answer.Body.Close()
 	}
-	t.Cleanup(func() { c.CloseNow() })
+	t.Cleanup(func() { _ = c.CloseNow() })
 	return c, func() string {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()

@@ -176,7 +176,7 @@ func (t *Target) weighted(m Member, to state.Value) (Member, error) {
 
 // bind switches one listener or rule.
 func (t *Target) bind(ctx context.Context, b binding) error {
-	return t.sure(ctx, string(b.ID+" "+b.Attr+" "+string(b.to)), func(token string) error {
+	return t.sure(ctx, b.ID+" "+b.Attr+" "+string(b.to), func(token string) error {
 		return t.bindings.Write(ctx, b.Bound, b.to, token)
 	}, func(ctx context.Context) (bool, error) {
 		bound, err := t.bindings.Read(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
@@ -21,10 +22,8 @@ func (t *Target) Expect(changes []state.Change) time.Duration {
 	if len(changes) == 0 {
 		return 0
 	}
-	for _, c := range changes {
-		if begins(c) {
-			return t.Again + checksTake
-		}
+	if slices.ContainsFunc(changes, begins) {
+		return t.Again + checksTake
 	}
 	return t.Again
 }

@@ -44,7 +44,7 @@ func validLabel(label string) bool {
 		return false
 	}
 	for _, c := range []byte(label) {
-		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-' || c == '_') {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
 			return false
 		}
 	}
