@@ -5,6 +5,7 @@ import (
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/adguard"
 	"github.com/flip-cli/flip/pkg/driver/alb"
+	"github.com/flip-cli/flip/pkg/driver/alidns"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare"
 	"github.com/flip-cli/flip/pkg/driver/haproxy"
 	"github.com/flip-cli/flip/pkg/driver/mem"
@@ -19,6 +20,6 @@ func Drivers() *driver.Registry {
 	return driver.NewRegistry(
 		alb.Factory(), nlb.Factory(), slb.Factory(),
 		haproxy.Factory(), mem.Factory(), nacos.Factory(), rfc2136.Factory(),
-		adguard.Factory(), cloudflare.Factory(),
+		adguard.Factory(), alidns.Factory(), cloudflare.Factory(),
 	)
 }

@@ -103,7 +103,7 @@ var busy = []string{
 	"idempotenceprocessing", "resourceinconfiguring.listener", "resourceinconfiguring", "vipstatusnotsupport",
 	"-22001", "-21013", "-22031", "-21020",
 	"conflict.lock", "operationfailed.resourceisconfiguring",
-	"lastoperationnotfinished",
+	"lastoperationnotfinished", "recordforbidden.dnschange",
 }
 
 // nonce: the SDK makes a new one for each try, so a used one is bad luck.
@@ -234,7 +234,7 @@ func advise(err error, e *Error) error {
 	case e.Class == Throttled:
 		return hint.Wrap(err, "the limit is per account and API, all programs together (see Quota Center); lower rate, raise retry_for, or stop what else asks")
 	case e.Class == Busy:
-		return hint.Wrap(err, "something else changes the same load balancer; wait for it, or raise retry_for")
+		return hint.Wrap(err, "something else changes the same thing; wait for it, or raise retry_for")
 	case e.Class != Auth:
 		return err
 	}
