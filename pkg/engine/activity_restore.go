@@ -137,6 +137,7 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 			out.Drift = append(out.Drift, journal.Drift{Key: k, Before: item.Before, Ours: item.Ours, Now: now})
 		}
 	}
+	changes = leaveWhole(in, changes, &out)
 	if in.Doubt {
 		out.Replaced = x.Program.replaced(ctx, in.Target, s, doubtful(in.Target, already), x.clock().Now())
 	}

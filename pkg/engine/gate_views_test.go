@@ -42,8 +42,10 @@ func TestAGateOnARecordThatNobodySeesIsRefusedBeforeTheRun(t *testing.T) {
 	info := driver.Info{Name: "zone", Summary: "a zone", Kinds: []driver.Kind{{Name: "record", Selector: []string{"record"}, Attributes: []driver.Attribute{{Name: "ttl", Type: driver.TypeInt, Max: 86400}}}}}
 	zone := driver.Define(info, func(context.Context, struct{}, driver.Env) (driver.Driver, error) { return edgeZone{}, nil })
 	drivers := driver.NewRegistry(zone)
-	world := engine.World{Drivers: drivers, Gates: gate.Kinds(), Secrets: secret.NewResolver(&secret.Redactor{}), Log: slog.New(slog.DiscardHandler),
-		View: func(string, func(any) error, resolve.Env) (resolve.View, error) { return nil, nil }}
+	world := engine.World{
+		Drivers: drivers, Gates: gate.Kinds(), Secrets: secret.NewResolver(&secret.Redactor{}), Log: slog.New(slog.DiscardHandler),
+		View: func(string, func(any) error, resolve.Env) (resolve.View, error) { return nil, nil },
+	}
 	for gates, want := range map[string]string{
 		"gates: {g: {resolve: {name: www.example.com A, set: 192.0.2.1}}}\nsteps: [{id: a, gate: g}]":                                       "",
 		"steps: [{id: a, gate: {resolve: {name: edge.example.com, set: 192.0.2.1}}}]":                                                       "p.yaml:5:23: gate a: looking edge.example.com A up shows nothing of target z: the record is proxied",

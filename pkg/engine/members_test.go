@@ -93,18 +93,47 @@ func TestMembersAreAskedToEndWhatTheyHaveWhenADrainBegins(t *testing.T) {
 		asked []string
 		says  string
 	}{
-		"once": {`, ask: {http: {url: "http://${{ member.address }}/drain"}}`, []int{5, 0}, journal.OutcomeDone,
-			[]string{"POST a1:80/drain", "POST a2:80/drain"}, "0 in flight on 2 members after 3s"},
-		"again and again": {`, ask: {http: {url: "http://${{ member.address }}/drain", method: DELETE}, every: 4s}`, []int{5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 0}, journal.OutcomeDone,
-			[]string{"DELETE a1:80/drain", "DELETE a1:80/drain", "DELETE a1:80/drain", "DELETE a2:80/drain", "DELETE a2:80/drain", "DELETE a2:80/drain"}, "0 in flight on 2 members after 10s"},
-		"who refuses fails the step": {`, ask: {http: {url: "http://${{ member.address }}/drain", status: 204}}`, []int{0}, journal.OutcomeRolledBack,
-			[]string{"POST a1:80/drain", "POST a2:80/drain"}, "2 of 2 members did not do what they were asked: a1: POST http://a1:80/drain: status 202; a2: POST http://a2:80/drain: status 202"},
-		"unless that is fine": {`, ask: {http: {url: "http://${{ member.address }}/drain", status: 204}, optional: true}`, []int{0}, journal.OutcomeDone,
-			[]string{"POST a1:80/drain", "POST a2:80/drain"}, "0 in flight on 2 members after 2s"},
-		"and made to end it at the deadline": {`, then: kill, kill: {http: {url: "http://${{ member.address }}/kill", method: PUT}}`,
-			append(slices.Repeat([]int{7}, 61), 0), journal.OutcomeDone, []string{"PUT a1:80/kill", "PUT a2:80/kill"}, "deadline passed: ended 7 in flight"},
-		"or left alone": {`, then: continue, ask: {http: {url: "http://${{ member.address }}/drain"}}`, []int{7}, journal.OutcomeDone,
-			[]string{"POST a1:80/drain", "POST a2:80/drain"}, "deadline passed: 7 in flight on 2 members after 1m0s; the plan goes on"},
+		"once": {
+			`, ask: {http: {url: "http://${{ member.address }}/drain"}}`,
+			[]int{5, 0},
+			journal.OutcomeDone,
+			[]string{"POST a1:80/drain", "POST a2:80/drain"},
+			"0 in flight on 2 members after 3s",
+		},
+		"again and again": {
+			`, ask: {http: {url: "http://${{ member.address }}/drain", method: DELETE}, every: 4s}`,
+			[]int{5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 0},
+			journal.OutcomeDone,
+			[]string{"DELETE a1:80/drain", "DELETE a1:80/drain", "DELETE a1:80/drain", "DELETE a2:80/drain", "DELETE a2:80/drain", "DELETE a2:80/drain"},
+			"0 in flight on 2 members after 10s",
+		},
+		"who refuses fails the step": {
+			`, ask: {http: {url: "http://${{ member.address }}/drain", status: 204}}`,
+			[]int{0},
+			journal.OutcomeRolledBack,
+			[]string{"POST a1:80/drain", "POST a2:80/drain"},
+			"2 of 2 members did not do what they were asked: a1: POST http://a1:80/drain: status 202; a2: POST http://a2:80/drain: status 202",
+		},
+		"unless that is fine": {
+			`, ask: {http: {url: "http://${{ member.address }}/drain", status: 204}, optional: true}`,
+			[]int{0},
+			journal.OutcomeDone,
+			[]string{"POST a1:80/drain", "POST a2:80/drain"},
+			"0 in flight on 2 members after 2s",
+		},
+		"and made to end it at the deadline": {
+			`, then: kill, kill: {http: {url: "http://${{ member.address }}/kill", method: PUT}}`,
+			append(slices.Repeat([]int{7}, 61), 0), journal.OutcomeDone,
+			[]string{"PUT a1:80/kill", "PUT a2:80/kill"},
+			"deadline passed: ended 7 in flight",
+		},
+		"or left alone": {
+			`, then: continue, ask: {http: {url: "http://${{ member.address }}/drain"}}`,
+			[]int{7},
+			journal.OutcomeDone,
+			[]string{"POST a1:80/drain", "POST a2:80/drain"},
+			"deadline passed: 7 in flight on 2 members after 1m0s; the plan goes on",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

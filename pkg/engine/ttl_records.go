@@ -168,15 +168,17 @@ func (p *Program) asks(sets []caching, retire []string) []journal.Question {
 			ask.Set = c.now[recordValues].List()
 			ask.TTL, _ = c.now[recordTTL].Int()
 		}
-		i := slices.IndexFunc(out, func(o journal.Question) bool { return plan.RecordKey(o.Record) == plan.RecordKey(name) })
-		if i < 0 {
-			out = append(out, ask)
-			continue
+		for _, ask := range lookedUp(ask) {
+			i := slices.IndexFunc(out, func(o journal.Question) bool { return plan.RecordKey(o.Record) == plan.RecordKey(ask.Record) })
+			if i < 0 {
+				out = append(out, ask)
+				continue
+			}
+			// Several targets answer for one name: only what none of them
+			// serves can be asked about.
+			out[i].Not = append(out[i].Not, ask.Not...)
+			out[i].Set, out[i].TTL = nil, 0
 		}
-		// Several targets answer for one name: only what none of them serves
-		// can be asked about.
-		out[i].Not = append(out[i].Not, ask.Not...)
-		out[i].Set, out[i].TTL = nil, 0
 	}
 	return out
 }

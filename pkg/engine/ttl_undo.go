@@ -144,7 +144,7 @@ func (u *undo) retiring() (at time.Time, g gone, ok bool) {
 			continue
 		}
 		g.values = append(g.values, retired...)
-		g.asks = append(g.asks, journal.Question{Record: u.p.Pins.Targets[s.target].Objects[s.id].Name, Not: retired})
+		g.asks = append(g.asks, lookedUp(journal.Question{Record: u.p.Pins.Targets[s.target].Objects[s.id].Name, Not: retired})...)
 		if !ok || safe.After(at) {
 			at, g.last, ok = safe, last, true
 		}

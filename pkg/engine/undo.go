@@ -76,6 +76,7 @@ func segments(effects []journal.Effect) []segment {
 		for _, c := range e.Changes {
 			cur.before[c.Key()] = c.From
 		}
+		unborn(cur.before, e)
 	}
 	segs = append(segs, cur)
 	return slices.DeleteFunc(segs, func(s segment) bool { return s.command == nil && len(s.before) == 0 })
@@ -95,8 +96,13 @@ func (p *Program) intended(effects []journal.Effect) map[state.Key][]state.Value
 			ours[k] = append(ours[k], v)
 		}
 	}
+	made := born{}
 	for _, e := range forward(effects) {
+		made.note(e)
 		for _, c := range e.Changes {
+			if made[objectKey(c)] && c.From.Present() {
+				add(c.Key(), c.From) // what the system gave to what the run made
+			}
 			add(c.Key(), c.To)
 			attr, _ := p.kindOf(c.Target, c.Object).Attribute(c.Attribute)
 			if attr.Via != nil {
@@ -159,6 +165,7 @@ func firstBefore(effects []journal.Effect) map[state.Key]state.Value {
 		for _, c := range e.Changes {
 			first[c.Key()] = c.From
 		}
+		unborn(first, e)
 	}
 	return first
 }

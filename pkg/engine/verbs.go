@@ -103,8 +103,8 @@ func (f frame) change(name, label string, before pre, changes []state.Change) er
 			if err != nil {
 				return err
 			}
-			in := journal.Apply{Target: part[0].Target, Changes: part, Label: label, Phase: phase.name, Deadline: earlier(f.deadline, deadline)}
-			*f.effects = append(*f.effects, journal.Effect{Key: key, Kind: journal.ActivityApply, Target: in.Target, Changes: part})
+			in := journal.Apply{Target: part[0].Target, Changes: part, Creates: before.creates(part), Label: label, Phase: phase.name, Deadline: earlier(f.deadline, deadline)}
+			*f.effects = append(*f.effects, journal.Effect{Key: key, Kind: journal.ActivityApply, Target: in.Target, Changes: part, Creates: in.Creates})
 			var out journal.Applied
 			if err := f.c.Do(key, "apply", in, &out); err != nil {
 				return err

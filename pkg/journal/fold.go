@@ -22,6 +22,7 @@ func Fold(records []Record) (Status, error) {
 			ours: map[state.Key][]state.Value{}, first: map[state.Key]state.Value{},
 		},
 		steps: map[string]int{}, pending: map[string]Intent{}, effects: map[string]int{}, waits: map[string]Wait{},
+		born: map[state.Key]bool{},
 	}
 	for _, r := range records {
 		if r.Type == TypeLook {
@@ -41,7 +42,8 @@ type fold struct {
 	pending map[string]Intent
 	effects map[string]int // index in s.Effects of what has no result yet
 	waits   map[string]Wait
-	paused  bool // the last word is a pause or an end
+	born    map[state.Key]bool // objects that the run made; without an attribute
+	paused  bool               // the last word is a pause or an end
 }
 
 func (f *fold) add(r Record) error {
@@ -113,7 +115,10 @@ func (f *fold) intent(r Record) error {
 	switch r.Activity {
 	case ActivityApply:
 		err = into(r, func(a Apply) {
-			e.Target, e.Label, e.Changes = a.Target, a.Label, a.Changes
+			e.Target, e.Label, e.Changes, e.Creates = a.Target, a.Label, a.Changes, a.Creates
+			for _, id := range a.Creates {
+				f.born[state.Key{Target: a.Target, Object: id}] = true
+			}
 			for _, c := range a.Changes {
 				f.change(c)
 			}
@@ -138,8 +143,15 @@ func (f *fold) intent(r Record) error {
 // change notes that the run means to make c.
 func (f *fold) change(c state.Change) {
 	k := c.Key()
+	born := f.born[state.Key{Target: k.Target, Object: k.Object}]
 	if _, seen := f.s.first[k]; !seen {
 		f.s.first[k] = c.From
+		if born {
+			f.s.first[k] = state.Absent
+		}
+	}
+	if born && c.From.Present() {
+		f.mean(k, c.From) // what the system gave to what the run made
 	}
 	f.mean(k, c.To)
 }

@@ -246,3 +246,39 @@ func TestWhatFoldDoesNotUnderstandIsRefused(t *testing.T) {
 	}
 	mentions(t, "the error", err.Error(), "record 2", "/a")
 }
+
+func TestWhatARunMadeHadNothingBefore(t *testing.T) {
+	key := func(attribute string) state.Key {
+		return state.Key{Target: "zone", Object: "new A", Attribute: attribute}
+	}
+	set := func(attribute string, from, to state.Value) state.Change {
+		k := key(attribute)
+		return state.Change{Target: k.Target, Object: k.Object, Attribute: attribute, From: from, To: to}
+	}
+	for name, test := range map[string]struct {
+		creates []string
+		before  state.Value
+		ours    []state.Value
+	}{
+		"not even what the system gave it":           {[]string{"new A"}, state.Absent, []state.Value{"600", "60", "30"}},
+		"what was there had what it had":             {nil, "600", []state.Value{"60", "30"}},
+		"another object that it made is another one": {[]string{"newer A"}, "600", []state.Value{"60", "30"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fold(t, start, taken,
+				act(journal.TypeIntent, "/steps/make", "apply", journal.Apply{Target: "zone", Changes: []state.Change{set("values", state.Absent, "1")}, Creates: test.creates}),
+				act(journal.TypeDone, "/steps/make", "apply", journal.Applied{}),
+				act(journal.TypeIntent, "/steps/ttl", "apply", journal.Apply{Target: "zone", Changes: []state.Change{set("ttl", "600", "60")}}),
+				act(journal.TypeDone, "/steps/ttl", "apply", journal.Applied{}),
+				act(journal.TypeIntent, "/steps/again", "apply", journal.Apply{Target: "zone", Changes: []state.Change{set("ttl", "60", "30")}}),
+			)
+			before, known := s.FirstBefore(key("ttl"))
+			if !known || before != test.before {
+				t.Errorf("before: %s, want %s", before, test.before)
+			}
+			if diff := cmp.Diff(test.ours, s.Ours(key("ttl"))); diff != "" {
+				t.Errorf("ours (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -133,6 +133,9 @@ type Observed struct {
 type Apply struct {
 	Target  string         `json:"target"`
 	Changes []state.Change `json:"changes"`
+	// Creates are the objects that did not exist before: all that they have
+	// goes with them.
+	Creates []string `json:"creates,omitempty"`
 	// Label is for people: "5 %".
 	Label string `json:"label,omitempty"`
 	// Phase is raise for changes that add capacity: members that begin to

@@ -107,6 +107,7 @@ type Effect struct {
 	Target   string
 	Label    string
 	Changes  []state.Change // of a restore: those that it reports as made
+	Creates  []string       // objects that did not exist before
 	Replaced []Replaced     // answers that nobody gives any more since
 	Command  Command
 	Done     bool // it was seen to have worked

@@ -31,7 +31,9 @@ steps:
 	want := []any{
 		"http", "http http://${{ member.address }}/stats body.in_flight", time.Second, 3,
 		"PUT http://${{ member.address }}/drain", 30 * time.Second, true, 3 * time.Second,
-		"run ./kill ${{ member.host }}", []string{"./kill", "${{ member.host }}"}, "kill",
+		"run ./kill ${{ member.host }}",
+		[]string{"./kill", "${{ member.host }}"},
+		"kill",
 		2 * time.Second, old.Count.What(), "run ./close.sh ${{ member.name }}", "metrics u ws{kind=\"user\"} + ws_admin",
 	}
 	got := []any{

@@ -53,7 +53,8 @@ const (
 
 var onMax = []string{"pause", "fail", "continue"}
 
-var recordForm = regexp.MustCompile(`^[^\s/]+ [A-Za-z][A-Za-z0-9]*$`)
+// recordForm allows "www.example.com A+AAAA", two sets that are one object.
+var recordForm = regexp.MustCompile(`^[^\s/]+ [A-Za-z][A-Za-z0-9]*(\+[A-Za-z][A-Za-z0-9]*)?$`)
 
 // ttl reads {ttl: www.example.com A, from: [isp], max: 24h}.
 func (l *loader) ttl(n *node) *TTL {

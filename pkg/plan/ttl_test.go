@@ -25,6 +25,10 @@ func TestEveryKeyOfATTLRuleIsRead(t *testing.T) {
 			"{ttl: www.example.com A}",
 			plan.TTL{Records: []plan.Record{{Name: "www.example.com A"}}, OnMax: "pause", Slack: 2 * time.Second, Every: 5 * time.Second, Passes: 2},
 		},
+		"both kinds of addresses as one": {
+			"{ttl: www.example.com A+AAAA}",
+			plan.TTL{Records: []plan.Record{{Name: "www.example.com A+AAAA"}}, OnMax: "pause", Slack: 2 * time.Second, Every: 5 * time.Second, Passes: 2},
+		},
 		"everything": {
 			`{ttl: ["www.example.com A", www.example.com  AAAA], target: zone, from: isp, retire: "${{ vars.old }}", max: "${{ vars.wait }}", on_max: continue, slack: 0s, every: 1s, passes: 3}`,
 			plan.TTL{
@@ -45,6 +49,7 @@ func TestEveryKeyOfATTLRuleIsRead(t *testing.T) {
 func TestAWrongTTLRuleIsRefusedAtItsPlace(t *testing.T) {
 	for name, test := range map[string][2]string{
 		"a name without a type":      {"{ttl: www.example.com}", `p.yaml:7:29: a record has a name and a type, not "www.example.com"`},
+		"half of two types":          {"{ttl: www.example.com A+}", "a record has a name and a type"},
 		"one record in two writings": {"{ttl: [www.example.com A, WWW.example.com. a]}", "p.yaml:7:49: record WWW.example.com. a is named twice"},
 		"no record":                  {"{ttl: []}", "p.yaml:7:29: ttl names no record"},
 		"an unknown view":            {"{ttl: w A, from: [ips]}", `p.yaml:7:41: unknown view "ips"; did you mean "isp"?`},
