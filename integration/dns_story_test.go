@@ -107,3 +107,28 @@ func meddling(proxy *dnstest.Proxy, step string, act func()) func(*cmd.App) {
 		}
 	}
 }
+
+// TestAnAddressThatSomebodyElseTookOutIsLeftToItsClients: somebody puts the record back while flip moves it, so that there
+// is nothing to restore. But clients still have the new address, and the way back ends its server.
+func TestAnAddressThatSomebodyElseTookOutIsLeftToItsClients(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, "127.0.49")
+	h := w.house(t, unbound, 4)
+	h.live()
+	proxy := dnstest.NewProxy(t, w.bind)
+	putBack := func() {
+		if err := h.fresh(); err != nil {
+			t.Error(err)
+		}
+		w.bind.Set(t, h.name, "A", 4, h.oldIP)
+	}
+	got := h.with(meddling(proxy, "only-new", putBack), h.args(h.plan("dns-move"), "primary="+proxy.Addr(), "soak=5s")...)
+	h.more(250)
+	t.Log(got)
+	if got, want := h.serves(), "A ttl 4, old running"; got != want {
+		t.Errorf("at the end: %s, want %s", got, want)
+	}
+	if plain, failover := h.report("somebody else puts the record back"); plain+failover > 0 {
+		t.Errorf("%d and %d requests failed\n%s", plain, failover, got)
+	}
+}

@@ -116,6 +116,7 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 	out := journal.Restored{}
 	var changes []state.Change
 	var already []journal.Before
+	var taken []state.Change // by somebody else, from what the run had left
 	for _, item := range in.Items {
 		k := state.Key{Target: in.Target, Object: item.Object, Attribute: item.Attribute}
 		if why, ok := x.unreadable(in.Target, item.Object, dead); ok {
@@ -123,6 +124,9 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 			continue
 		}
 		now := s.Get(item.Object, item.Attribute)
+		if item.Left.Present() && now != item.Left {
+			taken = append(taken, state.Change{Target: in.Target, Object: item.Object, Attribute: item.Attribute, From: item.Left, To: now})
+		}
 		verdict := state.Judge(item.Before, item.Ours, now)
 		if verdict == state.Drift && in.Force {
 			verdict = state.Ours
@@ -138,6 +142,8 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 		}
 	}
 	changes = leaveWhole(in, changes, &out)
+	// Later than the truth is safe: it was just now.
+	out.Replaced = x.Program.replaced(ctx, in.Target, s, taken, x.clock().Now())
 	if in.Doubt {
 		out.Replaced = x.Program.replaced(ctx, in.Target, s, doubtful(in.Target, already), x.clock().Now())
 	}

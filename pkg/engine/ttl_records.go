@@ -83,14 +83,42 @@ func (f frame) cachings(rule plan.TTL) ([]caching, error) {
 	return all, nil
 }
 
-// ownStill refuses to wait for a record that somebody else wrote meanwhile: how
-// long answers of theirs are kept is not known.
+// ownStill refuses to wait for a record that somebody else wrote meanwhile, be
+// it the value from before the run: how long answers of theirs are kept is not
+// known, and what the plan does next is meant for what the run had left.
 func (f frame) ownStill(c caching) error {
 	var changes []state.Change
+	made := slices.Concat(f.past, *f.effects)
+	was, before := leftBehind(made), firstBefore(made)
 	for _, attr := range []string{recordValues, recordTTL} {
-		changes = append(changes, state.Change{Target: c.target, Object: c.id, Attribute: attr, From: c.now[attr]})
+		change := state.Change{Target: c.target, Object: c.id, Attribute: attr, From: c.now[attr]}
+		if v, known := was[change.Key()]; known && v != c.now[attr] && !inDoubt(made, change.Key()) {
+			return f.changedByOthers(change, before[change.Key()], v)
+		}
+		changes = append(changes, change)
 	}
 	return f.foreign(changes)
+}
+
+// leftBehind is what finished changes made of attributes.
+func leftBehind(effects []journal.Effect) map[state.Key]state.Value {
+	out := map[state.Key]state.Value{}
+	for _, e := range forward(effects) {
+		if !e.Done {
+			continue
+		}
+		for _, c := range e.Changes {
+			out[c.Key()] = c.To
+		}
+	}
+	return out
+}
+
+// inDoubt reports whether a change of k was begun whose end was not seen.
+func inDoubt(effects []journal.Effect, k state.Key) bool {
+	return slices.ContainsFunc(forward(effects), func(e journal.Effect) bool {
+		return !e.Done && slices.ContainsFunc(e.Changes, func(c state.Change) bool { return c.Key() == k })
+	})
 }
 
 // mayRetire refuses to wait for a value to go that is still given out.

@@ -121,6 +121,19 @@ type gone struct {
 	asks   []journal.Question
 }
 
+// leftAt is what the run last made of a record set, on its way forward or back:
+// when it reads otherwise somebody else took that away, and it is not known
+// when. An attempt after the first knows less, and doubts.
+func (u *undo) leftAt(k state.Key) state.Value {
+	if !isRecord(u.p.kindOf(k.Target, k.Object)) || u.o.Attempt > 1 {
+		return state.Absent
+	}
+	if v, ok := u.back[k]; ok {
+		return v
+	}
+	return u.left[k]
+}
+
 // retiring is from when nobody has any more what this way back, and earlier
 // attempts at it, took out of record sets.
 func (u *undo) retiring() (at time.Time, g gone, ok bool) {

@@ -136,6 +136,8 @@ type undo struct {
 	past, given []journal.Replaced
 	waited      time.Time
 	doubt       bool // see journal.Restore
+	// left is what the way forward made of record sets.
+	left map[state.Key]state.Value
 }
 
 // Undo puts back what effects changed, in reverse: capacity first, three-way,
@@ -144,6 +146,7 @@ type undo struct {
 func Undo(c Context, p *Program, effects []journal.Effect, o UndoOptions) UndoReport {
 	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}, early: map[state.Key]journal.Drift{}, idled: map[string][]string{}}
 	u.past, u.given = remembers(effects)
+	u.left = leftBehind(effects)
 	first := firstBefore(effects)
 	err := u.all(segments(effects), first)
 	r := UndoReport{Changed: len(first), Cached: u.cached(), Err: err}
@@ -267,7 +270,7 @@ const undoTimeout = 2 * time.Minute
 func (u *undo) pass(name string, segment int, phase string, before map[state.Key]state.Value) error {
 	items := map[string][]journal.Before{}
 	for _, k := range slices.SortedFunc(maps.Keys(before), state.Key.Compare) {
-		items[k.Target] = append(items[k.Target], journal.Before{Object: k.Object, Attribute: k.Attribute, Before: before[k], Ours: u.ours[k]})
+		items[k.Target] = append(items[k.Target], journal.Before{Object: k.Object, Attribute: k.Attribute, Before: before[k], Ours: u.ours[k], Left: u.leftAt(k)})
 	}
 	for _, target := range slices.Sorted(maps.Keys(items)) {
 		key := u.path + name + "." + target + "." + phase

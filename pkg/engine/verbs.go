@@ -126,12 +126,16 @@ func (f frame) foreign(changes []state.Change) error {
 		if !known || state.Judge(before, ours[c.Key()], c.From) != state.Drift {
 			continue
 		}
-		e := fail(classDrift, "%s: somebody else changed %s %s: was %s, this run left it %s, now %s",
-			c.Target, f.p.name(c.Target, c.Object), c.Attribute, before, ours[c.Key()][len(ours[c.Key()])-1], c.From)
-		e.Hints = []string{"nothing of this change was written; find out who did it before you run again"}
-		return e
+		return f.changedByOthers(c, before, ours[c.Key()][len(ours[c.Key()])-1])
 	}
 	return nil
+}
+
+func (f frame) changedByOthers(c state.Change, before, left state.Value) error {
+	e := fail(classDrift, "%s: somebody else changed %s %s: was %s, this run left it %s, now %s",
+		c.Target, f.p.name(c.Target, c.Object), c.Attribute, before, left, c.From)
+	e.Hints = []string{"nothing of this change was written; find out who did it before you run again"}
+	return e
 }
 
 func (f frame) applyTimeout() time.Duration {

@@ -173,6 +173,9 @@ type Before struct {
 	Attribute string        `json:"attribute"`
 	Before    state.Value   `json:"before"`
 	Ours      []state.Value `json:"ours"`
+	// Left is what the run's last finished change made of it, where others may
+	// have kept that: a record set. Absent otherwise.
+	Left state.Value `json:"left,omitempty"`
 }
 
 // Restored is what a Restore found and did.
