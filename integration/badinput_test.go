@@ -198,8 +198,10 @@ steps:
   - id: quiet
     drain: {target: users, timeout: 1m}
 `, args: "lint p.yaml"},
-	{name: "a member's answer without a number", old: `    ramp: {from: live, to: idle, percent: [100], gate: up}`,
-		new: `    drain: {group: live, count: {http: {url: "http://${{ member.address }}/"}}}`, args: "lint p.yaml"},
+	{
+		name: "a member's answer without a number", old: `    ramp: {from: live, to: idle, percent: [100], gate: up}`,
+		new: `    drain: {group: live, count: {http: {url: "http://${{ member.address }}/"}}}`, args: "lint p.yaml",
+	},
 	{name: "a side that does not exist", args: "run p.yaml --live red"},
 	{name: "a guard that would break", old: "    ramp: {from: live, to: idle, percent: [100], gate: up}", new: "    set: {group: live, weight: 0}"},
 	{name: "a point of no return without --yes", old: "  - id: shift", new: "  - id: shift\n    commit: true"},

@@ -35,17 +35,23 @@ func TestARefusalOfNacosIsSeenBeforeAnythingIsChanged(t *testing.T) {
 		steps   string
 		want    []string
 	}{
-		{"the last healthy instance", nil, "  - {id: a-out, set: {group: a, enabled: false}}\n  - {id: b-out, set: {group: b, enabled: false}}\n",
-			[]string{"service DEFAULT_GROUP@@users would have no healthy enabled instance left", "many consumers keep the last instance for ever", "10.1.0.11:8080 disabled, 10.1.0.12:8080 disabled", "b-out"}},
-		{"the last one that is healthy", func(f *nacostest.Fake) { f.Unhealthy("users", crashB) }, "  - {id: a-out, set: {group: a, enabled: false}}\n",
-			[]string{"would have no healthy enabled instance left", "10.1.0.11:8080 disabled, 10.1.0.12:8080 unhealthy", "a-out"}},
+		{
+			"the last healthy instance", nil, "  - {id: a-out, set: {group: a, enabled: false}}\n  - {id: b-out, set: {group: b, enabled: false}}\n",
+			[]string{"service DEFAULT_GROUP@@users would have no healthy enabled instance left", "many consumers keep the last instance for ever", "10.1.0.11:8080 disabled, 10.1.0.12:8080 disabled", "b-out"},
+		},
+		{
+			"the last one that is healthy", func(f *nacostest.Fake) { f.Unhealthy("users", crashB) }, "  - {id: a-out, set: {group: a, enabled: false}}\n",
+			[]string{"would have no healthy enabled instance left", "10.1.0.11:8080 disabled, 10.1.0.12:8080 unhealthy", "a-out"},
+		},
 		{"a threshold that would be crossed", func(f *nacostest.Fake) {
 			f.Register("users", nacostest.Instance{Address: crashC, Weight: 1})
 			f.Unhealthy("users", crashB)
 			f.Threshold("users", 0.5)
 		}, "  - {id: a-out, set: {group: a, enabled: false}}\n", []string{"would cross its protectThreshold 0.5: 1 of 2 instances", "Nacos sends traffic to unhealthy instances too"}},
-		{"the registration of somebody else", nil, "  - {id: gone, set: {group: a, registered: false}}\n",
-			[]string{"is ephemeral: its owner keeps it registered", "set enabled: false instead"}},
+		{
+			"the registration of somebody else", nil, "  - {id: gone, set: {group: a, registered: false}}\n",
+			[]string{"is ephemeral: its owner keeps it registered", "set enabled: false instead"},
+		},
 		{"an instance that nobody registered", nil, "  - {id: gone, set: {target: users, members: [\"10.9.9.9:1\"], enabled: false}}\n", []string{"10.9.9.9:1", "10.1.0.11:8080"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -36,15 +36,18 @@ func TestBothKindsOfAddressesAreLookedUpApart(t *testing.T) {
 	}{
 		"what is retired is asked where it was": {
 			`  - {id: move, set: {target: zone, record: www.example.com A+AAAA, values: [192.0.2.2, "2001:db8::1"]}}`,
-			map[string]string{"A": "192.0.2.2", "AAAA": "2001:db8::1"}, []string{"www.example.com A"},
+			map[string]string{"A": "192.0.2.2", "AAAA": "2001:db8::1"},
+			[]string{"www.example.com A"},
 		},
 		"both are when both moved": {
 			`  - {id: move, set: {target: zone, record: www.example.com A+AAAA, values: [192.0.2.2, "2001:db8::2"]}}`,
-			map[string]string{"A": "192.0.2.2", "AAAA": "2001:db8::2"}, []string{"www.example.com A", "www.example.com AAAA"},
+			map[string]string{"A": "192.0.2.2", "AAAA": "2001:db8::2"},
+			[]string{"www.example.com A", "www.example.com AAAA"},
 		},
 		"and when nothing is retired": {
 			`  - {id: move, set: {target: zone, record: www.example.com A+AAAA, ttl: 30}}`,
-			map[string]string{"A": "192.0.2.1", "AAAA": "2001:db8::1"}, []string{"www.example.com A", "www.example.com AAAA"},
+			map[string]string{"A": "192.0.2.1", "AAAA": "2001:db8::1"},
+			[]string{"www.example.com A", "www.example.com AAAA"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

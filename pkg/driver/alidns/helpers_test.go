@@ -190,7 +190,7 @@ func isDrift(t testing.TB, err error) {
 // stored are the records of www, in words: "A 192.0.2.1 600 off".
 func (l lab) stored() []string {
 	all := []string{}
-	for _, r := range l.Server.Records("example.com") {
+	for _, r := range l.Records("example.com") {
 		if r.RR != "www" {
 			continue
 		}

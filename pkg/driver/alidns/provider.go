@@ -233,7 +233,7 @@ func (p *provider) nameServers(ctx context.Context, _ string) ([]string, error) 
 		return nil, err
 	}
 	if len(d.Servers) == 0 {
-		return nil, errors.New("Alidns says none; name them: name_servers: [...]")
+		return nil, errors.New("no name servers are known there; name them: name_servers: [...]")
 	}
 	return recordset.Addresses(ctx, d.Servers, recordset.SystemAddresses)
 }

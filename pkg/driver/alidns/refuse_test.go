@@ -24,8 +24,11 @@ func TestWhatAlidnsCannotDoIsRefusedBeforeAnythingRuns(t *testing.T) {
 		words, advice string
 		checkOnly     bool
 	}{
-		"a TTL shorter than the plan of the domain has": {two, []state.Change{set(www, "ttl", "600", "60")},
-			"a TTL of 60 is too short: the plan of example.com at Alidns (mianfei) has TTLs of 600..86400", "at least 600 seconds", false},
+		"a TTL shorter than the plan of the domain has": {
+			two,
+			[]state.Change{set(www, "ttl", "600", "60")},
+			"a TTL of 60 is too short: the plan of example.com at Alidns (mianfei) has TTLs of 600..86400", "at least 600 seconds", false,
+		},
 		"a TTL that is too long":              {two, []state.Change{set(www, "ttl", "600", "86401")}, "too long", "at most 86400", false},
 		"a weight of 0":                       {two, []state.Change{weights(a+"=100", b+"=0")}, "192.0.2.2 has weight 0, which Alidns does not have", "disabled: [192.0.2.2]", false},
 		"a weight of 101":                     {two, []state.Change{weights(a+"=101", b+"=1")}, "1..100, not 101", "", false},
@@ -39,13 +42,19 @@ func TestWhatAlidnsCannotDoIsRefusedBeforeAnythingRuns(t *testing.T) {
 		"switching off what is not there":     {two, []state.Change{set(www, "disabled", list(), list(c))}, "there is no record of 192.0.2.3 to switch off", "set it in values first", false},
 		"deleting what is off":                {records(rec(a), rec(b, off)), []state.Change{set(www, "disabled", list(b), list())}, "flip does not delete such a record", "by hand", false},
 		"an address of the other kind as off": {two, []state.Change{set(www, "disabled", list(), list("2001:db8::1"))}, "disabled:", "by themselves", false},
-		"a locked record": {records(rec(a, locked), rec(b)), []state.Change{values(list(a, b), list(b))},
-			"the record of 192.0.2.1 is locked", "unlock it in the console", false},
+		"a locked record": {
+			records(rec(a, locked), rec(b)),
+			[]state.Change{values(list(a, b), list(b))},
+			"the record of 192.0.2.1 is locked", "unlock it in the console", false,
+		},
 		"weights beside a locked record": {records(rec(a, locked), rec(b)), []state.Change{weights(a+"=1", b+"=1")}, "is locked", "", false},
 		"a set that is all off":          {records(rec(a, off)), []state.Change{values("", list(b)), set(www, "ttl", "", "600")}, "every record of it is switched off (192.0.2.1)", "by hand first", false},
 		"a type that flip does not set":  {two, []state.Change{set("www.example.com TXT", "values", "", list("x"))}, "TXT records cannot be set here", "types: A, AAAA, CNAME, MX", false},
-		"records with different TTLs": {records(rec(a), rec(b, ttl(1200))), []state.Change{values(list(a, b), list(a, b, c))},
-			"its records have different TTLs (1200, 600)", "force: true", true},
+		"records with different TTLs": {
+			records(rec(a), rec(b, ttl(1200))),
+			[]state.Change{values(list(a, b), list(a, b, c))},
+			"its records have different TTLs (1200, 600)", "force: true", true,
+		},
 	}
 	for title, test := range tests {
 		t.Run(title, func(t *testing.T) {

@@ -22,22 +22,26 @@ func TestAChangeIsARowOfStepsThatAddsBeforeItTakesAway(t *testing.T) {
 		calls, stored []string
 	}{
 		"another value": {
-			records(rec(a)), []state.Change{values(list(a), list(b))},
+			records(rec(a)),
+			[]state.Change{values(list(a), list(b))},
 			[]string{"AddDomainRecord 192.0.2.2 600", "DeleteDomainRecord"},
 			[]string{"A 192.0.2.2 600"},
 		},
 		"a kept value is not touched": {
-			records(rec(a), rec(b)), []state.Change{values(list(a, b), list(b, c))},
+			records(rec(a), rec(b)),
+			[]state.Change{values(list(a, b), list(b, c))},
 			[]string{"AddDomainRecord 192.0.2.3 600", "DeleteDomainRecord"},
 			[]string{"A 192.0.2.2 600", "A 192.0.2.3 600"},
 		},
 		"another TTL, of each record": {
-			records(rec(a), rec(b)), []state.Change{set(www, "ttl", "600", "1200")},
+			records(rec(a), rec(b)),
+			[]state.Change{set(www, "ttl", "600", "1200")},
 			[]string{"UpdateDomainRecord 192.0.2.1 1200", "UpdateDomainRecord 192.0.2.2 1200"},
 			[]string{"A 192.0.2.1 1200", "A 192.0.2.2 1200"},
 		},
 		"switching off": {
-			records(rec(a), rec(b)), []state.Change{set(www, "disabled", list(), list(a)), values(list(a, b), list(b))},
+			records(rec(a), rec(b)),
+			[]state.Change{set(www, "disabled", list(), list(a)), values(list(a, b), list(b))},
 			[]string{"SetDomainRecordStatus Disable"},
 			[]string{"A 192.0.2.1 600 off", "A 192.0.2.2 600"},
 		},
@@ -91,7 +95,7 @@ func TestAnUpdateSendsAllOfTheRecord(t *testing.T) {
 	mx := slbtest.Record{RR: "www", Type: "MX", Value: "mail.example.com", Priority: 20, TTL: 600, Line: "telecom", Remark: "keep"}
 	l := newLab(t, world{zone: records(mx), edit: func(c *alidns.Config) { c.Line, c.Records = "telecom", nil }})
 	must(t, l.Apply(t.Context(), []state.Change{set("www.example.com MX", "ttl", "600", "3600")}))
-	got := l.Server.Records("example.com")[0]
+	got := l.Records("example.com")[0]
 	want := mx
 	want.ID, want.TTL, want.Weight = got.ID, 3600, got.Weight
 	same(t, "record", want, got)

@@ -30,7 +30,7 @@ func (p *provider) Swap(ctx context.Context, swaps []recordset.Swap) error {
 	if err != nil {
 		return err
 	}
-	for taken := 0; taken < mostSteps; taken++ {
+	for taken := range mostSteps {
 		j, st, more := pick(jobs)
 		if !more {
 			return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -49,9 +50,7 @@ func longest(attrs map[string]state.Value) map[string]state.Value {
 		most = max(most, n)
 	}
 	with := map[string]state.Value{}
-	for name, value := range attrs {
-		with[name] = value
-	}
+	maps.Copy(with, attrs)
 	with[recordset.TTL] = state.Int(most)
 	return with
 }

@@ -44,7 +44,7 @@ func TestWhatIsSeenOnTheWayIsKnownBeforehand(t *testing.T) {
 }
 
 func TestManyValuesDoNotMakeTheWayLong(t *testing.T) {
-	var from, to weights = weights{}, weights{}
+	from, to := weights{}, weights{}
 	for i := range 90 {
 		from[string(rune('a'+i))], to[string(rune('b'+i))] = 1, 100
 	}

@@ -134,7 +134,7 @@ func TestCredentialsAreFoundByName(t *testing.T) {
 		want        string // of Who
 	}{
 		"the environment":               {aliyun.Credentials{Env: true}, map[string]string{"ALIBABA_CLOUD_ACCESS_KEY_ID": "AKofEnv1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s"}, "env, key ...Env1"},
-		"a profile":                     {aliyun.Credentials{Profile: "other"}, nil, "cli_profile/static_sts, key ...ther"},
+		"a profile":                     {aliyun.Credentials{Profile: "other"}, nil, "cli_profile/static_sts, key ...ther"}, //nolint:misspell // the end of "other"
 		"the environment comes first":   {aliyun.Credentials{}, map[string]string{"ALIBABA_CLOUD_ACCESS_KEY_ID": "AKofEnv1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s"}, "default/env, key ...Env1"},
 		"then the profile that is used": {aliyun.Credentials{}, nil, "default/cli_profile/static_ak, key ...file"},
 	} {

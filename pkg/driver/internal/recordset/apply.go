@@ -151,9 +151,9 @@ func (s Set) String() string {
 		return "absent"
 	}
 	var text strings.Builder
-	text.WriteString(fmt.Sprintf("%s with TTL %d", strings.Join(s.Values, " "), s.TTL))
+	fmt.Fprintf(&text, "%s with TTL %d", strings.Join(s.Values, " "), s.TTL)
 	for _, name := range sortedKeys(s.Extra) {
-		text.WriteString(fmt.Sprintf(", %s %s", name, s.Extra[name]))
+		fmt.Fprintf(&text, ", %s %s", name, s.Extra[name])
 	}
 	return text.String()
 }
