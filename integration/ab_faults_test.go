@@ -29,8 +29,6 @@ type abTrouble struct {
 	// again are the writes that took effect a second time, and had none: where
 	// the first one was said to have failed.
 	again int
-	// end changes what is left, beside what the exit code promises.
-	end func(sight map[string]string)
 	// back is what brings everything back when flip alone could not, "" when it
 	// did; says is what flip has to tell then.
 	back, says string
