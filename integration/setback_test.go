@@ -3,7 +3,9 @@ package integration
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,7 +25,7 @@ func saysAll(tb testing.TB, got answer, texts ...string) {
 	}
 }
 
-// spare is the four servers and one that no group names.
+// spare is the four servers and one that belongs to neither side.
 func spare() estate.Config {
 	return estate.Config{Servers: append(blueAndGreen(), estate.Server{Name: "web5", Version: "v1", Weight: 10})}
 }
@@ -43,7 +45,13 @@ func TestABadReleaseGoesBackAndLeavesOthersWorkAlone(t *testing.T) {
 			}
 		}
 	})
-	got := s.want(10, s.run("quickstart", s.release("version=v2", "hold=2s")...)...)
+	args := s.run("quickstart", s.release("version=v2", "hold=2s")...)
+	args[2] = filepath.Join(s.dir, "spare.yaml")
+	plan := edited(t, "../plans/quickstart.yaml", "  green: {web: [web3, web4]}\n", "  green: {web: [web3, web4]}\n  spare: {web: [web5]}\n")
+	if err := os.WriteFile(args[2], []byte(plan), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := s.want(10, args...)
 	saysAll(t, got, "gate errors FAILED", "ROLLED BACK after step shift", "25 %")
 	if strings.Contains(got.err, "50 %") {
 		t.Errorf("flip went on to 50 %%: %s", got)
