@@ -43,11 +43,12 @@ func TestEveryFaultEndsAtTheGoal(t *testing.T) {
 		"half a batch":                 {slbtest.Fault{Kind: slbtest.Partial, Entries: 1, Times: 1}, 3},
 	} {
 		for skip, when := range []string{"raising", "lowering"} {
+			fault := test.fault // its own: the two run side by side
+			fault.Action, fault.Skip = "UpdateServerGroupServersAttribute", skip
 			t.Run(name+" while "+when, func(t *testing.T) {
 				t.Parallel()
 				l := newLab(t, func(_ *slbtest.Options, c *nlb.Config) { c.Timeout = 500 * time.Millisecond })
-				test.fault.Action, test.fault.Skip = "UpdateServerGroupServersAttribute", skip
-				l.Inject(test.fault)
+				l.Inject(fault)
 				err := driver.Retry(l.Target, driver.Policy{Attempts: 4}, slog.New(slog.DiscardHandler)).Apply(t.Context(), exchange())
 				if err != nil {
 					t.Errorf("apply: %v", err)

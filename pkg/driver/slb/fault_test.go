@@ -95,12 +95,13 @@ func TestEveryFaultEndsAtTheGoal(t *testing.T) {
 		"half a batch":                 {slbtest.Fault{Kind: slbtest.Partial, Entries: 1, Times: 1}, 3},
 	} {
 		for skip, when := range []string{"raising", "lowering"} {
+			fault := test.fault // its own: the two run side by side
+			fault.Action, fault.Skip = "SetVServerGroupAttribute", skip
 			t.Run(name+" while "+when, func(t *testing.T) {
 				t.Parallel()
 				addr, _ := alive(t)
 				s := slbtest.Start(t, slbtest.Options{PlainHTTP: true, Estate: estate(addr), Keys: []slbtest.Key{sts}})
-				test.fault.Action, test.fault.Skip = "SetVServerGroupAttribute", skip
-				s.Inject(test.fault)
+				s.Inject(fault)
 				target, ctx, heard, _ := listen(t, s, slb.Config{VServerGroup: "rsp-web"})
 				err := driver.Retry(target, driver.Policy{Attempts: 4}, slog.New(slog.DiscardHandler)).Apply(ctx, exchange())
 				heard.hear(err)
