@@ -13,11 +13,11 @@ package alb
 
 import (
 	"context"
+	"slices"
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun/pool"
-	"github.com/flip-cli/flip/pkg/state"
 )
 
 // The names that plans use.
@@ -47,17 +47,13 @@ func Info() driver.Info {
 		Summary: "server weights of Aliyun's application load balancer, and what its rules and listeners forward to",
 		Notes:   aliyun.Policy(Name, actions),
 		Kinds: []driver.Kind{
-			{
-				Name: KindServer, Member: true,
-				Doc: "A server of the target's server_group, called by its id (i-a1); by id:port when the group has it on several ports. " +
-					"A group of a plan may name it by id:port, by its address or by an address range (10.0.0.0/24) too. " +
+			pool.Kind(
+				KindServer,
+				"A server of the target's server_group, called by its id (i-a1); by id:port when the group has it on several ports. "+
+					"A group of a plan may name it by id:port, by its address or by an address range (10.0.0.0/24) too. "+
 					"In a target with rule: a server group (sgp-...) that the rule forwards to.",
-				Attributes: []driver.Attribute{{
-					Name: Weight, Type: driver.TypeInt, Min: pool.MinWeight, Max: pool.MaxWeight,
-					Doc: "the share; 0 takes no new requests, open connections stay until they end",
-				}},
-				Capacity: capacity,
-			},
+				"the share; 0 takes no new requests, open connections stay until they end",
+			),
 			{
 				Name: KindListener, Selector: []string{KindListener},
 				Doc: "A listener, by its id (lsn-...); the target names it in listeners. Its default action takes one server group: " +
@@ -82,11 +78,6 @@ var actions = []string{
 	"UpdateServerGroupServersAttribute", "UpdateRuleAttribute", "UpdateListenerAttribute",
 }
 
-func capacity(attrs map[string]state.Value) float64 {
-	w, _ := attrs[Weight].Float()
-	return max(w, 0)
-}
-
 func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) {
 	api, err := aliyun.OpenALB(cfg.Account, env)
 	if err != nil {
@@ -95,7 +86,7 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	kind, _ := Info().Member()
 	o := pool.Options{
 		Driver: Name, Kind: kind, Batch: batch, Tokens: true,
-		Flight: pool.Flight(cfg.Account), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: cfg.scopes(),
+		Flight: pool.Flight(cfg.Account), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: pool.Scopes(Name, cfg.Region, slices.Concat([]string{cfg.ServerGroup, cfg.Rule}, cfg.Listeners, cfg.Rules)...),
 	}
 	h := &health{api: api}
 	var m pool.Members
@@ -111,15 +102,4 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 		b = &bindings{api: api, health: h, cfg: cfg}
 	}
 	return pool.New(o, m, b, api.Close), nil
-}
-
-func (c Config) scopes() []string {
-	at := Name + "://" + c.Region + "/"
-	var scopes []string
-	for _, id := range append(append([]string{c.ServerGroup, c.Rule}, c.Listeners...), c.Rules...) {
-		if id != "" {
-			scopes = append(scopes, at+id)
-		}
-	}
-	return scopes
 }

@@ -54,7 +54,7 @@ func (b *bindings) Read(ctx context.Context) (map[string]pool.Bound, error) {
 	for _, id := range b.cfg.Rules {
 		r, ok := rules[id]
 		if !ok {
-			return nil, driver.Permanent(notFound{fmt.Errorf("no rule %s", id)})
+			return nil, pool.Missing(fmt.Errorf("no rule %s", id))
 		}
 		weights, err := r.Weights()
 		if err != nil {
@@ -105,7 +105,7 @@ func (b *bindings) Refuse(ctx context.Context, was pool.Bound, to state.Value) e
 		if l.Group == "" {
 			return driver.Permanent(hint.Wrap(fmt.Errorf("the default action of %s does not forward to one server group", l.ID), "flip could not put it back; change it by hand first"))
 		}
-		return serves(ctx, b.api, to.Text())
+		return pool.Serves(ctx, b.api, to.Text())
 	}
 	r := was.Ref.(aliyun.ALBRule)
 	if err := pool.Owned("rule "+r.ID, r.Owner, b.cfg.Force); err != nil {
@@ -120,7 +120,7 @@ func (b *bindings) Refuse(ctx context.Context, was pool.Bound, to state.Value) e
 		return driver.Permanent(hint.Wrap(fmt.Errorf("no server group of %s would have a weight", r.ID), "give one of them a weight above 0"))
 	}
 	for _, id := range left {
-		if err := serves(ctx, b.api, id); err != nil {
+		if err := pool.Serves(ctx, b.api, id); err != nil {
 			return err
 		}
 	}

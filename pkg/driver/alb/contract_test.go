@@ -49,10 +49,8 @@ func TestTheDriverFulfilsTheContractAgainstTheStandIn(t *testing.T) {
 				Open: func(t *testing.T) drivertest.Target {
 					l := newLab(t, func(_ *slbtest.Options, c *alb.Config) { *c = test.cfg })
 					return drivertest.Target{
-						Driver:  l.Target,
+						Driver: l.Target, Break: l.Break, Hang: l.Hang,
 						Outside: func(t *testing.T, c state.Change) { outside(t, l.Server, c) },
-						Break:   func(*testing.T) { _ = l.Server.Close() },
-						Hang:    func(*testing.T) { l.Inject(slbtest.Fault{Kind: slbtest.Slow, After: 1 << 40}) },
 					}
 				},
 			})
@@ -63,33 +61,23 @@ func TestTheDriverFulfilsTheContractAgainstTheStandIn(t *testing.T) {
 // outside changes something as a person at the console does.
 func outside(t *testing.T, s *slbtest.Server, c state.Change) {
 	t.Helper()
-	found := false
+	weight, _ := c.To.Int()
+	found := s.Weigh(c.Object, weight)
 	s.Edit(func(e *slbtest.Estate) {
-		for _, g := range e.ALBGroups {
-			for i, m := range g.Members {
-				if g.ID+"/"+m.Key() == c.Object {
-					g.Members[i].Weight, _ = c.To.Int()
-					found = true
-				}
-			}
-		}
 		l := &e.ALB[0].Listeners[0]
-		if c.Object == "listener/lsn-1" {
+		if c.Object == "listener/"+l.ID {
 			l.Group, found = c.To.Text(), true
 		}
 		for _, r := range l.Rules {
 			tuples := r.Actions[1].ForwardGroupConfig.ServerGroupTuples
 			for i, tuple := range tuples {
 				if c.Object == r.ID+"/"+tuple.ServerGroupId {
-					w, _ := c.To.Int()
-					tuples[i].Weight, found = &w, true
+					tuples[i].Weight, found = &weight, true
 				}
-				if c.Object == "rule/"+r.ID {
-					for _, item := range c.To.List() {
-						if id, w, _ := strings.Cut(item, "="); id == tuple.ServerGroupId {
-							n, _ := state.Value(w).Int()
-							tuples[i].Weight, found = &n, true
-						}
+				for _, item := range c.To.List() {
+					if id, digits, _ := strings.Cut(item, "="); c.Object == "rule/"+r.ID && id == tuple.ServerGroupId {
+						w, _ := state.Value(digits).Int()
+						tuples[i].Weight, found = &w, true
 					}
 				}
 			}

@@ -1,6 +1,7 @@
 package alb
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ func rule(ctx context.Context, api aliyun.ALB, id string) (aliyun.ALBRule, map[s
 	}
 	r, ok := rules[id]
 	if !ok {
-		return r, nil, driver.Permanent(notFound{hint.Wrap(fmt.Errorf("no rule %s", id), "is it an id (rule-...) of this region?")})
+		return r, nil, pool.Missing(hint.Wrap(fmt.Errorf("no rule %s", id), "is it an id (rule-...) of this region?"))
 	}
 	weights, err := r.Weights()
 	if errors.Is(err, aliyun.ErrNoForward) {
@@ -38,10 +39,6 @@ func rule(ctx context.Context, api aliyun.ALB, id string) (aliyun.ALBRule, map[s
 	}
 	return r, weights, err
 }
-
-type notFound struct{ error }
-
-func (n notFound) Unwrap() []error { return []error{n.error, driver.ErrNotFound} }
 
 // List reads the rule.
 func (t *tuples) List(ctx context.Context) ([]pool.Member, error) {
@@ -76,24 +73,9 @@ func (t *tuples) Refuse(ctx context.Context) error {
 // RefuseRaise refuses to send traffic to a group that cannot serve.
 func (t *tuples) RefuseRaise(ctx context.Context, raised []pool.Member) error {
 	for _, m := range raised {
-		if err := serves(ctx, t.api, m.Name); err != nil {
+		if err := pool.Serves(ctx, t.api, m.Name); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// serves refuses a group without a weighted server.
-func serves(ctx context.Context, api aliyun.ALB, group string) error {
-	if _, err := pool.One(ctx, api, group); err != nil {
-		return err
-	}
-	servers, err := api.Servers(ctx, group)
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(servers, func(s aliyun.Server) bool { return s.Weight > 0 }) {
-		return driver.Permanent(hint.Wrap(fmt.Errorf("server group %s has no server with a weight", group), "give its servers weight first"))
 	}
 	return nil
 }
@@ -103,7 +85,7 @@ func (t *tuples) Health(ctx context.Context, members []pool.Member) (map[string]
 	listener := ""
 	ids := make([]string, len(members))
 	for i, m := range members {
-		ids[i], listener = m.Name, orElse(m.Info["listener"], listener)
+		ids[i], listener = m.Name, cmp.Or(m.Info["listener"], listener)
 	}
 	by, err := t.health.groups(ctx, listener, ids)
 	if err != nil {
@@ -139,11 +121,4 @@ func (t *tuples) Settled(ctx context.Context) error {
 		err = fmt.Errorf("rule %s is %s", r.ID, r.Status)
 	}
 	return err
-}
-
-func orElse(v, otherwise string) string {
-	if v == "" {
-		return otherwise
-	}
-	return v
 }

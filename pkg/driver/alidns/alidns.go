@@ -15,6 +15,7 @@
 package alidns
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -103,7 +104,7 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 		return nil, err
 	}
 	p := &provider{
-		api: api, domain: zone, line: orElse(cfg.Line, defaultLine), servers: servers, unseen: cfg.Unseen, force: cfg.Force,
+		api: api, domain: zone, line: cmp.Or(cfg.Line, defaultLine), servers: servers, unseen: cfg.Unseen, force: cfg.Force,
 		timeout: cfg.retryFor() + cfg.CallTimeout(), shows: showsFor, log: log, noted: map[string]note{},
 	}
 	rs, err := recordset.New(recordset.Options{
@@ -115,5 +116,5 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 		api.Close()
 		return nil, err
 	}
-	return &Target{Target: rs, p: p, settle: orElse(cfg.SettleTimeout, 2*time.Minute)}, nil
+	return &Target{Target: rs, p: p, settle: cmp.Or(cfg.SettleTimeout, 2*time.Minute)}, nil
 }

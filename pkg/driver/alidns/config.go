@@ -1,6 +1,7 @@
 package alidns
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,12 +59,4 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-func (c *Config) retryFor() time.Duration { return orElse(c.RetryFor, 2*time.Minute) }
-
-func orElse[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
+func (c *Config) retryFor() time.Duration { return cmp.Or(c.RetryFor, 2*time.Minute) }

@@ -42,6 +42,7 @@ func TestTheStandInFulfilsTheContract(t *testing.T) {
 		"from a zone that may be busy ": {Timing: slbtest.Timing{ZoneOverlap: time.Millisecond}},
 	} {
 		t.Run(title, func(t *testing.T) {
+			t.Parallel()
 			drivertest.Run(t, drivertest.Harness{
 				Info: alidns.Info(),
 				Open: func(t *testing.T) drivertest.Target {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/alidns"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
@@ -58,7 +59,7 @@ var writeActions = map[string]func() (slbtest.Zone, []state.Change){
 func appliedOnce(t *testing.T, zone slbtest.Zone, changes []state.Change) (calls, stored []string) {
 	t.Helper()
 	l := newLab(t, world{zone: zone})
-	must(t, l.Apply(t.Context(), changes))
+	expect.Nil(t, l.Apply(t.Context(), changes))
 	return l.writes(), l.stored()
 }
 
@@ -72,10 +73,10 @@ func TestACallThatDidNothingIsRepeated(t *testing.T) {
 				calls, stored := appliedOnce(t, zone, changes)
 				l := newLab(t, world{zone: zone})
 				l.Inject(f)
-				must(t, l.Apply(t.Context(), changes))
-				same(t, "calls that took effect", calls, l.writes())
-				same(t, "stored", stored, l.stored())
-				same(t, "faults left", 0, l.Pending())
+				expect.Nil(t, l.Apply(t.Context(), changes))
+				expect.Same(t, "calls that took effect", calls, l.writes())
+				expect.Same(t, "stored", stored, l.stored())
+				expect.Same(t, "faults left", 0, l.Pending())
 			})
 		}
 	}
@@ -90,10 +91,10 @@ func TestALostAnswerIsSettledByLooking(t *testing.T) {
 				calls, stored := appliedOnce(t, zone, changes)
 				l := newLab(t, world{zone: zone})
 				l.Inject(slbtest.Fault{Kind: kind, Action: action, Times: 1, After: 200 * time.Millisecond})
-				must(t, l.Apply(t.Context(), changes))
-				same(t, "calls that took effect", calls, l.writes())
-				same(t, "stored", stored, l.stored())
-				same(t, "faults left", 0, l.Pending())
+				expect.Nil(t, l.Apply(t.Context(), changes))
+				expect.Same(t, "calls that took effect", calls, l.writes())
+				expect.Same(t, "stored", stored, l.stored())
+				expect.Same(t, "faults left", 0, l.Pending())
 			})
 		}
 	}
@@ -113,17 +114,17 @@ func TestACallWhoseFateNobodyKnowsIsNotRepeatedByItself(t *testing.T) {
 				f.Action, f.Times = action, 1
 				l.Inject(f)
 				err := l.Apply(t.Context(), changes)
-				is(t, err, driver.ErrUnknown, true)
-				is(t, err, driver.ErrPermanent, false)
+				expect.Is(t, err, driver.ErrUnknown, true)
+				expect.Is(t, err, driver.ErrPermanent, false)
 				sent := 0
 				for _, call := range l.Calls() {
 					if call.Action == action && !call.Applied {
 						sent++
 					}
 				}
-				same(t, "times that it was sent in vain", 1, sent)
-				must(t, l.Apply(t.Context(), changes))
-				same(t, "stored in the end", stored, l.stored())
+				expect.Same(t, "times that it was sent in vain", 1, sent)
+				expect.Nil(t, l.Apply(t.Context(), changes))
+				expect.Same(t, "stored in the end", stored, l.stored())
 			})
 		}
 	}
@@ -135,6 +136,7 @@ func TestAChangeThatWasCutShortGoesOnOrBackFromWhereItStands(t *testing.T) {
 		"all kinds of steps": everything, "a delete": deleting, "shares": weighing, "the end of shares": closing, "a canary": canary,
 	} {
 		t.Run(title, func(t *testing.T) {
+			t.Parallel()
 			zone, changes := scene()
 			calls, stored := appliedOnce(t, zone, changes)
 			var back []state.Change
@@ -144,20 +146,21 @@ func TestAChangeThatWasCutShortGoesOnOrBackFromWhereItStands(t *testing.T) {
 			for k := range calls {
 				for way, next := range map[string][]state.Change{"on": changes, "back": back} {
 					t.Run(way+" after "+strings.Join(append([]string{"-"}, calls[:k]...), ", "), func(t *testing.T) {
+						t.Parallel()
 						limit := &limiter{left: k}
 						l := newLab(t, world{zone: zone, through: limit.on})
 						before := l.stored()
 						if err := l.Apply(t.Context(), changes); err == nil {
 							t.Fatal("it was not cut short")
 						}
-						same(t, "calls", calls[:k], l.writes())
+						expect.Same(t, "calls", calls[:k], l.writes())
 						limit.lift()
-						must(t, l.Apply(t.Context(), next))
+						expect.Nil(t, l.Apply(t.Context(), next))
 						want := stored
 						if way == "back" {
 							want = before
 						}
-						same(t, "stored", want, l.stored())
+						expect.Same(t, "stored", want, l.stored())
 					})
 				}
 			}
@@ -204,7 +207,7 @@ func TestSomethingAnswersAtEveryMoment(t *testing.T) {
 			return resp, err
 		})
 	}})
-	must(t, l.Apply(t.Context(), changes))
+	expect.Nil(t, l.Apply(t.Context(), changes))
 	for i, m := range moments {
 		kept := func(s string) bool { return strings.HasPrefix(s, "A "+a+" ") && !strings.Contains(s, " off") }
 		if !slices.ContainsFunc(m, kept) {
@@ -214,60 +217,6 @@ func TestSomethingAnswersAtEveryMoment(t *testing.T) {
 	if len(moments) < 10 {
 		t.Errorf("only %d moments were looked at", len(moments))
 	}
-}
-
-func TestASecondOperatorIsNotOverwritten(t *testing.T) {
-	const foreign = "203.0.113.9"
-	replace := func(e *slbtest.Estate) {
-		e.Zones[0].Records = []slbtest.Record{{ID: "f", RR: "www", Type: "A", Value: foreign, TTL: 600, Line: "default", Weight: 1}}
-	}
-	join := func(e *slbtest.Estate) {
-		e.Zones[0].Records = append(e.Zones[0].Records, slbtest.Record{ID: "f", RR: "www", Type: "A", Value: foreign, TTL: 600, Line: "default", Weight: 1})
-	}
-	t.Run("who writes before flip compares is drift, and nothing is written", func(t *testing.T) {
-		l := newLab(t, world{})
-		l.Edit(replace)
-		isDrift(t, l.Apply(t.Context(), []state.Change{values(list(a), list(b))}))
-		same(t, "stored", []string{"A " + foreign + " 600"}, l.stored())
-		same(t, "writes", 0, len(l.Writes()))
-	})
-	t.Run("who writes between flip's two looks too", func(t *testing.T) {
-		l := newLab(t, world{})
-		l.Inject(slbtest.Fault{Action: "DescribeSubDomainRecords", Skip: 1, Times: 1, Do: func() { l.Edit(replace) }})
-		isDrift(t, l.Apply(t.Context(), []state.Change{values(list(a), list(b))}))
-		same(t, "stored", []string{"A " + foreign + " 600"}, l.stored())
-	})
-	t.Run("who adds a record right before a step keeps it, and flip stops", func(t *testing.T) {
-		l := newLab(t, world{})
-		l.Inject(slbtest.Fault{Action: "AddDomainRecord", Times: 1, Do: func() { l.Edit(join) }})
-		err := l.Apply(t.Context(), []state.Change{values(list(a), list(b))})
-		isDrift(t, err)
-		same(t, "stored", []string{"A " + a + " 600", "A " + b + " 600", "A " + foreign + " 600"}, l.stored())
-	})
-	t.Run("who does so in the middle stops it there", func(t *testing.T) {
-		l := newLab(t, world{})
-		l.Inject(slbtest.Fault{Action: "DeleteDomainRecord", Times: 1, Do: func() { l.Edit(join) }})
-		err := l.Apply(t.Context(), []state.Change{values(list(a), list(b))})
-		failsWith(t, err, "somebody else changed it while flip did", "")
-		same(t, "stored", []string{"A " + b + " 600", "A " + foreign + " 600"}, l.stored())
-	})
-	t.Run("who takes away the record of the next step is seen", func(t *testing.T) {
-		l := newLab(t, world{})
-		l.Inject(slbtest.Fault{Action: "UpdateDomainRecord", Times: 1, Do: func() { l.Edit(replace) }})
-		err := l.Apply(t.Context(), []state.Change{values(list(a), list(a, b)), set(www, "ttl", "600", "900")})
-		failsWith(t, err, "somebody else changed it while flip did: it is 203.0.113.9", "")
-		same(t, "stored", []string{"A " + foreign + " 600"}, l.stored())
-	})
-	t.Run("who adds the same value is no trouble", func(t *testing.T) {
-		l := newLab(t, world{})
-		l.Inject(slbtest.Fault{Action: "AddDomainRecord", Times: 1, Do: func() {
-			l.Edit(func(e *slbtest.Estate) {
-				e.Zones[0].Records = append(e.Zones[0].Records, slbtest.Record{ID: "f", RR: "www", Type: "A", Value: b, TTL: 600, Line: "default", Weight: 1})
-			})
-		}})
-		must(t, l.Apply(t.Context(), []state.Change{values(list(a), list(a, b))}))
-		same(t, "stored", []string{"A " + a + " 600", "A " + b + " 600"}, l.stored())
-	})
 }
 
 func TestNoErrorAndNoLogShowsTheKey(t *testing.T) {
@@ -305,8 +254,8 @@ func TestTheMissingPermissionIsNamed(t *testing.T) {
 	l := newLab(t, world{})
 	l.Inject(slbtest.Fault{Kind: slbtest.Refuse, Status: 403, Code: "Forbidden.RAM", Action: "AddDomainRecord"})
 	err := l.Apply(t.Context(), []state.Change{values(list(a), list(b))})
-	failsWith(t, err, "alidns: AddDomainRecord www.example.com: Forbidden.RAM", "allow alidns:AddDomainRecord")
-	is(t, err, driver.ErrPermanent, true)
+	expect.Error(t, err, "alidns: AddDomainRecord www.example.com: Forbidden.RAM", "allow alidns:AddDomainRecord")
+	expect.Is(t, err, driver.ErrPermanent, true)
 	if notes := alidns.Info().Notes; !strings.Contains(notes, `"alidns:AddDomainRecord"`) {
 		t.Errorf("the policy lacks it: %s", notes)
 	}

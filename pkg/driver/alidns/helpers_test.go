@@ -13,14 +13,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/miekg/dns"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/alidns"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
-	"github.com/flip-cli/flip/pkg/hint"
-	"github.com/flip-cli/flip/pkg/secret"
 	"github.com/flip-cli/flip/pkg/state"
 )
 
@@ -96,14 +94,12 @@ func newLab(t testing.TB, w world) lab {
 	s := slbtest.Start(t, w.options)
 	cfg := alidns.Config{Domain: "example.com", Records: []string{www}, NameServers: s.NameServers(), SettleTimeout: 5 * time.Second}
 	cfg.Region, cfg.Endpoint = s.Region(), s.URL()
-	cfg.AccessKeyID, cfg.AccessKeySecret = "${env:KEY}", "${env:SECRET}"
+	cfg.AccessKeyID, cfg.AccessKeySecret = slbtest.KeyRef, slbtest.SecretRef
 	cfg.Rate, cfg.Timeout = 10000, 5*time.Second
 	if w.edit != nil {
 		w.edit(&cfg)
 	}
-	if err := cfg.Validate(); err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, cfg.Validate())
 	own := &http.Transport{}
 	t.Cleanup(own.CloseIdleConnections)
 	var transport http.RoundTripper = own
@@ -111,32 +107,14 @@ func newLab(t testing.TB, w world) lab {
 		transport = w.through(own)
 	}
 	l := lab{Server: s, logs: &safeBuffer{}}
-	d, err := alidns.Factory().Open(t.Context(), func(into any) error {
-		*into.(*alidns.Config) = cfg
-		return nil
-	}, driver.Env{
-		Transport: transport, Secrets: secrets(map[string]string{"KEY": slbtest.DefaultKey.ID, "SECRET": slbtest.DefaultKey.Secret}),
-		Log: slog.New(slog.NewTextHandler(l.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Target = d.(*alidns.Target)
-	t.Cleanup(func() { _ = l.Target.Close() })
+	env := slbtest.Env(slbtest.DefaultKey)
+	env.Transport, env.Log = transport, slog.New(slog.NewTextHandler(l.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	l.Target = slbtest.Open[*alidns.Target](t, alidns.Factory(), cfg, env)
 	return l
 }
 
-// Close is the server's; the target's is called by the lab.
+// Close is told apart from the server's and the target's, which the lab calls.
 func (l lab) Close() error { return nil }
-
-func secrets(vars map[string]string) *secret.Resolver {
-	r := secret.NewResolver(&secret.Redactor{})
-	r.Getenv = func(name string) (string, bool) {
-		v, ok := vars[name]
-		return v, ok
-	}
-	return r
-}
 
 func list(values ...string) state.Value { return state.List(values) }
 
@@ -145,40 +123,6 @@ func set(id, attribute string, from, to state.Value) state.Change {
 }
 
 func values(from, to state.Value) state.Change { return set(www, "values", from, to) }
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func same(t testing.TB, what string, want, got any) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// failsWith wants an error with those words, and a hint with advice unless it
-// is empty.
-func failsWith(t testing.TB, err error, words, advice string) {
-	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) {
-		t.Errorf("want an error with %q, got %v", words, err)
-		return
-	}
-	if hints := strings.Join(hint.Of(err), "\n"); !strings.Contains(hints, advice) {
-		t.Errorf("want a hint with %q, got %q of %v", advice, hints, err)
-	}
-}
-
-func is(t testing.TB, err, target error, want bool) {
-	t.Helper()
-	if errors.Is(err, target) != want {
-		t.Errorf("%v is %v: want %v", err, target, want)
-	}
-}
 
 func isDrift(t testing.TB, err error) {
 	t.Helper()
@@ -232,7 +176,7 @@ func (l lab) writes() []string {
 func (l lab) attrs(t testing.TB, id string) map[string]state.Value {
 	t.Helper()
 	s, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	return s.Objects[id].Attrs
 }
 
@@ -241,7 +185,7 @@ func (l lab) answers(t testing.TB, kind uint16) []string {
 	t.Helper()
 	m := new(dns.Msg).SetQuestion("www.example.com.", kind)
 	r, _, err := (&dns.Client{}).ExchangeContext(t.Context(), m, l.DNS(0))
-	must(t, err)
+	expect.Nil(t, err)
 	got := []string{}
 	for _, rr := range r.Answer {
 		got = append(got, dns.Field(rr, 1))
@@ -253,7 +197,7 @@ func (l lab) answers(t testing.TB, kind uint16) []string {
 // inSync waits until traffic is what the API shows.
 func (l lab) inSync(t testing.TB) {
 	t.Helper()
-	must(t, l.Quiet(t.Context()))
+	expect.Nil(t, l.Quiet(t.Context()))
 }
 
 func canceled(t *testing.T) context.Context {

@@ -1,6 +1,7 @@
 package alidns
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,7 +207,7 @@ func (p *provider) Limits(ctx context.Context) (recordset.Limits, error) {
 	shortest := shortestTTL(d)
 	return recordset.Limits{
 		MinTTL: shortest, MaxTTL: maxTTL, DefaultTTL: max(apiTTL, shortest), Types: types,
-		Why: fmt.Sprintf("the plan of %s at Alidns (%s) has TTLs of %d..%d", p.domain, orElse(d.Plan, "unknown"), shortest, maxTTL),
+		Why: fmt.Sprintf("the plan of %s at Alidns (%s) has TTLs of %d..%d", p.domain, cmp.Or(d.Plan, "unknown"), shortest, maxTTL),
 	}, nil
 }
 
@@ -220,7 +221,7 @@ func shortestTTL(d aliyun.Domain) int {
 			shortest = n
 		}
 	}
-	return orElse(shortest, 1)
+	return cmp.Or(shortest, 1)
 }
 
 // nameServers are those of the block, else those that the domain has.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/alidns"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
@@ -60,10 +61,10 @@ func TestWhatAlidnsCannotDoIsRefusedBeforeAnythingRuns(t *testing.T) {
 		t.Run(title, func(t *testing.T) {
 			l := newLab(t, world{zone: test.zone})
 			now, err := l.Read(t.Context())
-			must(t, err)
+			expect.Nil(t, err)
 			err = l.Check(t.Context(), now, test.changes)
-			failsWith(t, err, test.words, test.advice)
-			is(t, err, driver.ErrPermanent, true)
+			expect.Error(t, err, test.words, test.advice)
+			expect.Is(t, err, driver.ErrPermanent, true)
 			if !strings.HasPrefix(err.Error(), "alidns: ") {
 				t.Errorf("nobody says who refuses: %v", err)
 			}
@@ -71,9 +72,9 @@ func TestWhatAlidnsCannotDoIsRefusedBeforeAnythingRuns(t *testing.T) {
 				return
 			}
 			err = l.Apply(t.Context(), test.changes)
-			failsWith(t, err, test.words, "")
-			is(t, err, driver.ErrPermanent, true)
-			same(t, "writes", 0, len(l.Writes()))
+			expect.Error(t, err, test.words, "")
+			expect.Is(t, err, driver.ErrPermanent, true)
+			expect.Same(t, "writes", 0, len(l.Writes()))
 		})
 	}
 }
@@ -82,14 +83,14 @@ func TestWhatCanBeDoneIsNotRefused(t *testing.T) {
 	zone, changes := everything()
 	l := newLab(t, world{zone: zone})
 	now, err := l.Read(t.Context())
-	must(t, err)
-	must(t, l.Check(t.Context(), now, changes))
-	must(t, l.Check(t.Context(), now, []state.Change{set("new.example.com A", "values", "", list(a))}))
+	expect.Nil(t, err)
+	expect.Nil(t, l.Check(t.Context(), now, changes))
+	expect.Nil(t, l.Check(t.Context(), now, []state.Change{set("new.example.com A", "values", "", list(a))}))
 	l.Edit(func(e *slbtest.Estate) { e.Zones[0].Records[1].Locked = true })
-	must(t, l.Check(t.Context(), now, []state.Change{values(list(a, b), list(a, b, "192.0.2.9"))}))
+	expect.Nil(t, l.Check(t.Context(), now, []state.Change{values(list(a, b), list(a, b, "192.0.2.9"))}))
 	t.Run("and what cannot be looked at is not refused either", func(t *testing.T) {
 		l.Inject(slbtest.Fault{Kind: slbtest.HTMLGateway})
-		is(t, l.Check(t.Context(), now, changes), driver.ErrUnknown, true)
+		expect.Is(t, l.Check(t.Context(), now, changes), driver.ErrUnknown, true)
 	})
 }
 
@@ -97,37 +98,37 @@ func TestAPaidPlanHasShorterTTLs(t *testing.T) {
 	zone := records(rec(a))
 	zone.MinTTL, zone.Version = 1, "version_enterprise_advanced"
 	l := newLab(t, world{zone: zone})
-	must(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "600", "1")}))
-	same(t, "stored", []string{"A 192.0.2.1 1"}, l.stored())
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "600", "1")}))
+	expect.Same(t, "stored", []string{"A 192.0.2.1 1"}, l.stored())
 	asked := 0
 	for _, call := range l.Calls() {
 		if call.Action == "DescribeDomainInfo" {
 			asked++
 		}
 	}
-	must(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "1", "60")}))
-	same(t, "times that the plan was asked for", 1, asked)
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "1", "60")}))
+	expect.Same(t, "times that the plan was asked for", 1, asked)
 }
 
 func TestDifferentTTLsAreShownAndMadeTheSame(t *testing.T) {
 	l := newLab(t, world{zone: records(rec(a), rec(b, ttl(1200))), edit: func(c *alidns.Config) { c.Force = true }})
 	attrs := l.attrs(t, www)
-	same(t, "ttl", list("1200", "600"), attrs["ttl"])
+	expect.Same(t, "ttl", list("1200", "600"), attrs["ttl"])
 	d, err := l.CacheTime(t.Context(), www, attrs)
-	must(t, err)
-	same(t, "how long caches may keep it", 20*time.Minute, d)
+	expect.Nil(t, err)
+	expect.Same(t, "how long caches may keep it", 20*time.Minute, d)
 	now, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	for _, step := range [][2]string{{"list", "1200"}, {"1200", "600"}} { // up to the longest, which a set shows as done
 		from := state.Value(step[0])
 		if step[0] == "list" {
 			from = attrs["ttl"]
-			must(t, l.Check(t.Context(), now, []state.Change{set(www, "ttl", from, "1200")}))
+			expect.Nil(t, l.Check(t.Context(), now, []state.Change{set(www, "ttl", from, "1200")}))
 		}
 		change := []state.Change{set(www, "ttl", from, state.Value(step[1]))}
-		must(t, l.Apply(t.Context(), change))
-		must(t, l.Settle(t.Context(), change))
-		same(t, "stored", []string{"A 192.0.2.1 " + step[1], "A 192.0.2.2 " + step[1]}, l.stored())
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Nil(t, l.Settle(t.Context(), change))
+		expect.Same(t, "stored", []string{"A 192.0.2.1 " + step[1], "A 192.0.2.2 " + step[1]}, l.stored())
 	}
 }
 
@@ -137,39 +138,39 @@ func TestOtherLinesAreLeftAlone(t *testing.T) {
 	t.Run("by a target of the default line, which says so", func(t *testing.T) {
 		l := newLab(t, world{zone: zone})
 		change := []state.Change{values(list(a), list(b))}
-		must(t, l.Apply(t.Context(), change))
-		must(t, l.Settle(t.Context(), change))
-		same(t, "stored", []string{"A 192.0.2.2 600", "A 192.0.2.3 600 telecom"}, l.stored())
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Nil(t, l.Settle(t.Context(), change))
+		expect.Same(t, "stored", []string{"A 192.0.2.2 600", "A 192.0.2.3 600 telecom"}, l.stored())
 		if logs := l.logs.String(); strings.Count(logs, "left alone") != 1 || !strings.Contains(logs, "others=telecom") {
 			t.Errorf("log: %s", logs)
 		}
 	})
 	t.Run("by a target of another line, whose answers are seen from there only", func(t *testing.T) {
-		l := newLab(t, world{zone: zone, edit: func(c *alidns.Config) { c.Line, c.SettleTimeout = "telecom", 300*time.Millisecond }})
+		l := newLab(t, world{zone: zone, edit: func(c *alidns.Config) { c.Line, c.SettleTimeout = "telecom", 2*time.Second }})
 		change := []state.Change{values(list(c), list(b))}
-		must(t, l.Apply(t.Context(), change))
-		same(t, "stored", []string{"A 192.0.2.1 600", "A 192.0.2.2 600 telecom"}, l.stored())
-		failsWith(t, l.Settle(t.Context(), change), "not every name server answers", "unseen: true")
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Same(t, "stored", []string{"A 192.0.2.1 600", "A 192.0.2.2 600 telecom"}, l.stored())
+		expect.Error(t, l.Settle(t.Context(), change), "not every name server answers", "unseen: true")
 	})
 	t.Run("and a flip that does not see the line need not", func(t *testing.T) {
 		l := newLab(t, world{zone: zone, edit: func(c *alidns.Config) { c.Line, c.Unseen = "telecom", true }})
 		change := []state.Change{values(list(c), list(b))}
-		must(t, l.Apply(t.Context(), change))
-		must(t, l.Settle(t.Context(), change))
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Nil(t, l.Settle(t.Context(), change))
 	})
 }
 
 func TestSettleWaitsForEveryNameServer(t *testing.T) {
 	change := []state.Change{values(list(a), list(b))}
-	slow := func(c *alidns.Config) { c.SettleTimeout = 400 * time.Millisecond }
+	slow := func(c *alidns.Config) { c.SettleTimeout = 2 * time.Second }
 	t.Run("and says which one is behind", func(t *testing.T) {
 		l := newLab(t, world{options: slbtest.Options{NameServers: 2}, edit: slow})
 		l.Hold()
-		must(t, l.Apply(t.Context(), change))
-		failsWith(t, l.Settle(t.Context(), change), "still answers 192.0.2.1", "settle_timeout")
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Error(t, l.Settle(t.Context(), change), "still answers 192.0.2.1", "settle_timeout")
 		l.Release()
 		l.inSync(t)
-		must(t, l.Settle(t.Context(), change))
+		expect.Nil(t, l.Settle(t.Context(), change))
 	})
 	t.Run("also for values that are answered by weight", func(t *testing.T) {
 		l := newLab(t, world{options: slbtest.Options{NameServers: 2}, zone: slbtest.Zone{
@@ -177,11 +178,11 @@ func TestSettleWaitsForEveryNameServer(t *testing.T) {
 		}, edit: slow})
 		l.Hold()
 		moved := []state.Change{values(list(a, b), list(b, c)), set(www, "weights", list(a+"=50", b+"=50"), list(b+"=50", c+"=50"))}
-		must(t, l.Apply(t.Context(), moved))
-		failsWith(t, l.Settle(t.Context(), moved), "still answers 192.0.2.1", "settle_timeout")
+		expect.Nil(t, l.Apply(t.Context(), moved))
+		expect.Error(t, l.Settle(t.Context(), moved), "still answers 192.0.2.1", "settle_timeout")
 		l.Release()
 		l.inSync(t)
-		must(t, l.Settle(t.Context(), moved))
+		expect.Nil(t, l.Settle(t.Context(), moved))
 		if err := l.Settle(canceled(t), moved); err == nil {
 			t.Error("a cancelled settle says that all is well")
 		}
@@ -192,8 +193,8 @@ func TestTheDomain(t *testing.T) {
 	t.Run("that the account does not have is not found", func(t *testing.T) {
 		l := newLab(t, world{edit: func(c *alidns.Config) { c.Domain, c.Records = "example.org", []string{"www.example.org A"} }})
 		_, err := l.Read(t.Context())
-		failsWith(t, err, "InvalidDomainName.NoExist", "")
-		is(t, err, driver.ErrNotFound, true)
+		expect.Error(t, err, "InvalidDomainName.NoExist", "")
+		expect.Is(t, err, driver.ErrNotFound, true)
 	})
 	t.Run("itself has records too", func(t *testing.T) {
 		zone := records(slbtest.Record{RR: "@", Type: "A", Value: a, TTL: 600})
@@ -201,16 +202,16 @@ func TestTheDomain(t *testing.T) {
 		change := []state.Change{
 			set("example.com A", "values", list(a), list(a, b)), set("example.com A", "weights", list(), list(a+"=1", b+"=2")),
 		}
-		must(t, l.Apply(t.Context(), change))
-		must(t, l.Settle(t.Context(), change))
-		same(t, "attributes", map[string]state.Value{
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Nil(t, l.Settle(t.Context(), change))
+		expect.Same(t, "attributes", map[string]state.Value{
 			"values": list(a, b), "ttl": "600", "disabled": list(), "weights": list(a+"=1", b+"=2"),
 		}, l.attrs(t, "example.com A"))
 	})
 	t.Run("is one scope, whatever the line", func(t *testing.T) {
 		l := newLab(t, world{edit: func(c *alidns.Config) { c.Line = "telecom" }})
-		same(t, "scopes", []string{"dns://example.com"}, l.Scopes())
-		same(t, "in flight", 5*time.Second, l.MaxInFlight())
+		expect.Same(t, "scopes", []string{"dns://example.com"}, l.Scopes())
+		expect.Same(t, "in flight", 5*time.Second, l.MaxInFlight())
 	})
 	t.Run("with more records than a page has is read whole", func(t *testing.T) {
 		var many []slbtest.Record
@@ -218,8 +219,8 @@ func TestTheDomain(t *testing.T) {
 			many = append(many, rec(fmt.Sprintf("10.0.%d.%d", i/250, i%250)))
 		}
 		l := newLab(t, world{zone: records(many...)})
-		same(t, "values", 1100, len(l.attrs(t, www)["values"].List()))
-		same(t, "calls", 4, len(l.Calls()))
+		expect.Same(t, "values", 1100, len(l.attrs(t, www)["values"].List()))
+		expect.Same(t, "calls", 4, len(l.Calls()))
 	})
 }
 
@@ -240,9 +241,9 @@ func TestAWrongBlockIsRefusedWithItsReason(t *testing.T) {
 	for title, test := range tests {
 		t.Run(title, func(t *testing.T) {
 			c := alidns.Config{Domain: "example.com"}
-			must(t, c.Validate())
+			expect.Nil(t, c.Validate())
 			test.edit(&c)
-			failsWith(t, c.Validate(), test.words, "")
+			expect.Error(t, c.Validate(), test.words, "")
 		})
 	}
 }

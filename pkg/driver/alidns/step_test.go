@@ -5,6 +5,7 @@ import (
 
 	"github.com/miekg/dns"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver/alidns"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
 	"github.com/flip-cli/flip/pkg/state"
@@ -74,19 +75,19 @@ func TestAChangeIsARowOfStepsThatAddsBeforeItTakesAway(t *testing.T) {
 		t.Run(title, func(t *testing.T) {
 			l := newLab(t, world{zone: test.zone})
 			before := l.stored()
-			must(t, l.Apply(t.Context(), test.changes))
-			same(t, "calls", test.calls, l.writes())
-			same(t, "stored", test.stored, l.stored())
-			must(t, l.Apply(t.Context(), test.changes))
-			same(t, "calls after applying again", len(test.calls), len(l.writes()))
-			must(t, l.Settle(t.Context(), test.changes))
+			expect.Nil(t, l.Apply(t.Context(), test.changes))
+			expect.Same(t, "calls", test.calls, l.writes())
+			expect.Same(t, "stored", test.stored, l.stored())
+			expect.Nil(t, l.Apply(t.Context(), test.changes))
+			expect.Same(t, "calls after applying again", len(test.calls), len(l.writes()))
+			expect.Nil(t, l.Settle(t.Context(), test.changes))
 			var back []state.Change
 			for _, c := range test.changes {
 				back = append(back, c.Inverse())
 			}
-			must(t, l.Apply(t.Context(), back))
-			same(t, "stored after the way back", before, l.stored())
-			must(t, l.Settle(t.Context(), back))
+			expect.Nil(t, l.Apply(t.Context(), back))
+			expect.Same(t, "stored after the way back", before, l.stored())
+			expect.Nil(t, l.Settle(t.Context(), back))
 		})
 	}
 }
@@ -94,42 +95,42 @@ func TestAChangeIsARowOfStepsThatAddsBeforeItTakesAway(t *testing.T) {
 func TestAnUpdateSendsAllOfTheRecord(t *testing.T) {
 	mx := slbtest.Record{RR: "www", Type: "MX", Value: "mail.example.com", Priority: 20, TTL: 600, Line: "telecom", Remark: "keep"}
 	l := newLab(t, world{zone: records(mx), edit: func(c *alidns.Config) { c.Line, c.Records = "telecom", nil }})
-	must(t, l.Apply(t.Context(), []state.Change{set("www.example.com MX", "ttl", "600", "3600")}))
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set("www.example.com MX", "ttl", "600", "3600")}))
 	got := l.Records("example.com")[0]
 	want := mx
 	want.ID, want.TTL, want.Weight = got.ID, 3600, got.Weight
-	same(t, "record", want, got)
+	expect.Same(t, "record", want, got)
 }
 
 func TestACNAMEIsReplacedInItsPlace(t *testing.T) {
 	const alias = "www.example.com CNAME"
 	l := newLab(t, world{zone: records(slbtest.Record{RR: "www", Type: "CNAME", Value: "one.example.net", TTL: 600})})
-	must(t, l.Apply(t.Context(), []state.Change{set(alias, "values", list("one.example.net"), list("two.example.net"))}))
-	same(t, "calls", []string{"UpdateDomainRecord two.example.net 600"}, l.writes())
-	failsWith(t, l.Apply(t.Context(), []state.Change{
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set(alias, "values", list("one.example.net"), list("two.example.net"))}))
+	expect.Same(t, "calls", []string{"UpdateDomainRecord two.example.net 600"}, l.writes())
+	expect.Error(t, l.Apply(t.Context(), []state.Change{
 		set(alias, "values", list("two.example.net"), list("three.example.net")), set(alias, "disabled", list(), list("two.example.net")),
 	}), "a CNAME cannot be switched off for another one", "takes the place")
-	failsWith(t, l.Apply(t.Context(), []state.Change{set(www, "values", "", list(a))}), "a CNAME stands alone", "")
+	expect.Error(t, l.Apply(t.Context(), []state.Change{set(www, "values", "", list(a))}), "a CNAME stands alone", "")
 }
 
 func TestNameServersAnswerWithWhatWasSet(t *testing.T) {
 	l := newLab(t, world{options: slbtest.Options{NameServers: 2}, zone: records(rec(a), rec(b))})
-	same(t, "before", []string{a, b}, l.answers(t, dns.TypeA))
+	expect.Same(t, "before", []string{a, b}, l.answers(t, dns.TypeA))
 	offNow := []state.Change{values(list(a, b), list(b)), set(www, "disabled", list(), list(a))}
-	must(t, l.Apply(t.Context(), offNow))
-	must(t, l.Settle(t.Context(), offNow))
-	same(t, "switched off", []string{b}, l.answers(t, dns.TypeA))
+	expect.Nil(t, l.Apply(t.Context(), offNow))
+	expect.Nil(t, l.Settle(t.Context(), offNow))
+	expect.Same(t, "switched off", []string{b}, l.answers(t, dns.TypeA))
 	on := []state.Change{
 		values(list(b), list(a, b)), set(www, "disabled", list(a), list()), set(www, "weights", list(), list(a+"=50", b+"=50")),
 	}
-	must(t, l.Apply(t.Context(), on))
-	must(t, l.Settle(t.Context(), on))
+	expect.Nil(t, l.Apply(t.Context(), on))
+	expect.Nil(t, l.Settle(t.Context(), on))
 	seen := map[string]int{}
 	for range 40 {
 		for _, v := range l.answers(t, dns.TypeA) {
 			seen[v]++
 		}
 	}
-	same(t, "answers at 50:50", map[string]int{a: 20, b: 20}, seen)
-	must(t, l.Resolvable(t.Context(), www))
+	expect.Same(t, "answers at 50:50", map[string]int{a: 20, b: 20}, seen)
+	expect.Nil(t, l.Resolvable(t.Context(), www))
 }

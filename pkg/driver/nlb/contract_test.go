@@ -39,10 +39,8 @@ func TestTheDriverFulfilsTheContractAgainstTheStandIn(t *testing.T) {
 				Open: func(t *testing.T) drivertest.Target {
 					l := newLab(t, func(_ *slbtest.Options, c *nlb.Config) { *c = test.cfg })
 					return drivertest.Target{
-						Driver:  l.Target,
+						Driver: l.Target, Break: l.Break, Hang: l.Hang,
 						Outside: func(t *testing.T, c state.Change) { outside(t, l.Server, c) },
-						Break:   func(*testing.T) { _ = l.Server.Close() },
-						Hang:    func(*testing.T) { l.Inject(slbtest.Fault{Kind: slbtest.Slow, After: 1 << 40}) },
 					}
 				},
 			})
@@ -53,16 +51,9 @@ func TestTheDriverFulfilsTheContractAgainstTheStandIn(t *testing.T) {
 // outside changes something as a person at the console does.
 func outside(t *testing.T, s *slbtest.Server, c state.Change) {
 	t.Helper()
-	found := false
+	weight, _ := c.To.Int()
+	found := s.Weigh(c.Object, weight)
 	s.Edit(func(e *slbtest.Estate) {
-		for _, g := range e.NLBGroups {
-			for i, m := range g.Members {
-				if g.ID+"/"+m.Key() == c.Object {
-					g.Members[i].Weight, _ = c.To.Int()
-					found = true
-				}
-			}
-		}
 		listeners := e.NLB[0].Listeners
 		for i := range listeners {
 			if c.Object == "listener/"+listeners[i].ID {

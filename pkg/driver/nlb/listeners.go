@@ -3,15 +3,12 @@ package nlb
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun/pool"
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/state"
 )
 
@@ -90,17 +87,7 @@ func (l *listeners) Refuse(ctx context.Context, b pool.Bound, to state.Value) er
 	if err := pool.Owned("listener "+b.Name, b.Ref.(aliyun.Listener).Owner, l.cfg.Force); err != nil {
 		return err
 	}
-	if _, err := pool.One(ctx, l.api, to.Text()); err != nil {
-		return err
-	}
-	servers, err := l.api.Servers(ctx, to.Text())
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(servers, func(s aliyun.Server) bool { return s.Weight > 0 }) {
-		return driver.Permanent(hint.Wrap(fmt.Errorf("server group %s has no server with a weight", to.Text()), "give its servers weight first"))
-	}
-	return nil
+	return pool.Serves(ctx, l.api, to.Text())
 }
 
 // Write begins the switch and waits for its job.

@@ -13,7 +13,6 @@ import (
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun/pool"
-	"github.com/flip-cli/flip/pkg/state"
 )
 
 // The names that plans use.
@@ -40,16 +39,12 @@ func Info() driver.Info {
 		Summary: "server weights of Aliyun's network load balancer, and the server groups of its listeners",
 		Notes:   aliyun.Policy(Name, actions),
 		Kinds: []driver.Kind{
-			{
-				Name: KindServer, Member: true,
-				Doc: "A server of the target's server_group, called by its id (i-a1); by id:port when the group has it on several ports. " +
+			pool.Kind(
+				KindServer,
+				"A server of the target's server_group, called by its id (i-a1); by id:port when the group has it on several ports. "+
 					"A group of a plan may name it by id:port, by its address or by an address range (10.0.0.0/24) too.",
-				Attributes: []driver.Attribute{{
-					Name: Weight, Type: driver.TypeInt, Min: pool.MinWeight, Max: pool.MaxWeight,
-					Doc: "the share; 0 takes no new connections, open ones stay until they end",
-				}},
-				Capacity: capacity,
-			},
+				"the share; 0 takes no new connections, open ones stay until they end",
+			),
 			{
 				Name: KindListener, Selector: []string{KindListener},
 				Doc:        "A listener, by its id (lsn-...); the target names it in listeners.",
@@ -65,11 +60,6 @@ var actions = []string{
 	"UpdateServerGroupServersAttribute", "UpdateListenerAttribute",
 }
 
-func capacity(attrs map[string]state.Value) float64 {
-	w, _ := attrs[Weight].Float()
-	return max(w, 0)
-}
-
 func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) {
 	api, err := aliyun.OpenNLB(cfg.Account, env)
 	if err != nil {
@@ -78,7 +68,7 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	kind, _ := Info().Member()
 	o := pool.Options{
 		Driver: Name, Kind: kind, Batch: batch, Tokens: true,
-		Flight: pool.Flight(cfg.Account), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: cfg.scopes(),
+		Flight: pool.Flight(cfg.Account), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: pool.Scopes(Name, cfg.Region, append([]string{cfg.ServerGroup}, cfg.Listeners...)...),
 	}
 	var m pool.Members
 	if cfg.ServerGroup != "" {
@@ -89,15 +79,4 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 		b = &listeners{api, cfg}
 	}
 	return pool.New(o, m, b, api.Close), nil
-}
-
-func (c Config) scopes() []string {
-	at := Name + "://" + c.Region + "/"
-	var scopes []string
-	for _, id := range append([]string{c.ServerGroup}, c.Listeners...) {
-		if id != "" {
-			scopes = append(scopes, at+id)
-		}
-	}
-	return scopes
 }

@@ -1,29 +1,17 @@
 package nlb_test
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nlb"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
 	"github.com/flip-cli/flip/pkg/state"
 )
-
-// exchange is the patent's wording: both weights in one call.
-func exchange() []state.Change {
-	return []state.Change{set("i-a1:8080", 100, 0), set("i-a2:8080", 100, 0), set("i-b1:8080", 0, 100), set("i-b2:8080", 0, 100)}
-}
-
-func permanent(t *testing.T, err error) {
-	t.Helper()
-	if !errors.Is(err, driver.ErrPermanent) {
-		t.Errorf("it is not permanent: %v", err)
-	}
-}
 
 func TestEveryFaultEndsAtTheGoal(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -37,7 +25,7 @@ func TestEveryFaultEndsAtTheGoal(t *testing.T) {
 		"busy with status 200":         {slbtest.Fault{Kind: slbtest.SoftRefuse, Code: "OperationFailed.ResourceIsConfiguring", Status: 400, Times: 1}, 2},
 		"unavailable":                  {slbtest.Fault{Kind: slbtest.Unavailable, Times: 1}, 2},
 		"an HTML gateway":              {slbtest.Fault{Kind: slbtest.HTMLGateway, Times: 1}, 2},
-		"an answer after the deadline": {slbtest.Fault{Kind: slbtest.SlowAnswer, After: 800 * time.Millisecond, Times: 1}, 2},
+		"an answer after the deadline": {slbtest.Fault{Kind: slbtest.SlowAnswer, After: 3500 * time.Millisecond, Times: 1}, 2},
 		"applied, the answer lost":     {slbtest.Fault{Kind: slbtest.DropAfter, Times: 1}, 2},
 		"the job fails":                {slbtest.Fault{Kind: slbtest.JobFails, Code: "SystemBusy", Times: 1}, 3},
 		"half a batch":                 {slbtest.Fault{Kind: slbtest.Partial, Entries: 1, Times: 1}, 3},
@@ -47,22 +35,18 @@ func TestEveryFaultEndsAtTheGoal(t *testing.T) {
 			fault.Action, fault.Skip = "UpdateServerGroupServersAttribute", skip
 			t.Run(name+" while "+when, func(t *testing.T) {
 				t.Parallel()
-				l := newLab(t, func(_ *slbtest.Options, c *nlb.Config) { c.Timeout = 500 * time.Millisecond })
+				l := newLab(t, func(_ *slbtest.Options, c *nlb.Config) { c.Timeout = 3 * time.Second })
 				l.Inject(fault)
 				err := driver.Retry(l.Target, driver.Policy{Attempts: 4}, slog.New(slog.DiscardHandler)).Apply(t.Context(), exchange())
 				if err != nil {
 					t.Errorf("apply: %v", err)
 				}
-				must(t, l.Settle(t.Context(), exchange()))
-				same(t, "faults that did not happen", 0, l.Pending())
-				same(t, "weights", map[string]int{"i-a1:8080": 0, "i-a2:8080": 0, "i-b1:8080": 100, "i-b2:8080": 100, "10.0.0.21:8080": 10, "i-two:8080": 5, "i-two:8081": 5}, l.Weights("sgp-l4"))
-				var tokens []string
-				for _, c := range l.Calls() {
-					if c.Write {
-						tokens = append(tokens, c.Params["ClientToken"])
-					}
-				}
-				same(t, "writes that are not the same one again", test.tokens, len(slices.Compact(tokens)))
+				expect.Nil(t, l.Settle(t.Context(), exchange()))
+				expect.Same(t, "faults that did not happen", 0, l.Pending())
+				expect.Same(t, "weights", exchanged(), l.Weights("sgp-l4"))
+				tokens := l.Tokens()
+				expect.Same(t, "writes that are not the same one again", test.tokens, len(tokens))
+				expect.Same(t, "a write without a token", false, slices.Contains(tokens, ""))
 			})
 		}
 	}
@@ -87,20 +71,20 @@ func TestWhatCannotBeUndoneOrWouldDoNothingIsRefusedBeforeAnythingIsWritten(t *t
 		},
 		"a weight out of range":         {nil, []state.Change{set("i-a1:8080", 100, 101)}, "weight is 0..100, not 101", ""},
 		"a member that is not there":    {nil, []state.Change{set("i-nobody:8080", 100, 0)}, "has no member i-nobody:8080", "members: 10.0.0.21, i-a1"},
-		"a parked group for a listener": {onListener, []state.Change{change("listener/lsn-1", nlb.Group, `"sgp-l4"`, `"sgp-parked"`)}, "sgp-parked has no server with a weight", ""},
-		"no such group for a listener":  {onListener, []state.Change{change("listener/lsn-1", nlb.Group, `"sgp-l4"`, `"sgp-nowhere"`)}, "no server group sgp-nowhere", ""},
+		"a parked group for a listener": {onListener, []state.Change{slbtest.Change("listener/lsn-1", nlb.Group, `"sgp-l4"`, `"sgp-parked"`)}, "sgp-parked has no server with a weight", ""},
+		"no such group for a listener":  {onListener, []state.Change{slbtest.Change("listener/lsn-1", nlb.Group, `"sgp-l4"`, `"sgp-nowhere"`)}, "no server group sgp-nowhere", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, test.edit)
 			err := l.Apply(t.Context(), test.changes)
-			failsWith(t, err, test.words, test.advice)
-			permanent(t, err)
-			same(t, "writes", []string(nil), l.written())
+			expect.Error(t, err, test.words, test.advice)
+			expect.Is(t, err, driver.ErrPermanent, true)
+			expect.Same(t, "writes", []string(nil), l.Written())
 			s, err := l.Read(t.Context())
-			must(t, err)
+			expect.Nil(t, err)
 			cerr := l.Check(t.Context(), s, test.changes)
-			failsWith(t, cerr, test.words, test.advice)
-			permanent(t, cerr)
+			expect.Error(t, cerr, test.words, test.advice)
+			expect.Is(t, cerr, driver.ErrPermanent, true)
 		})
 	}
 }
@@ -109,43 +93,34 @@ func TestAFailureWithStatus200IsOne(t *testing.T) {
 	l := newLab(t, nil)
 	l.Inject(slbtest.Fault{Kind: slbtest.SoftRefuse, Code: "IllegalParam.Weight", Message: "no", Action: "UpdateServerGroupServersAttribute"})
 	err := l.Apply(t.Context(), []state.Change{set("i-a1:8080", 100, 50)})
-	failsWith(t, err, "nlb: UpdateServerGroupServersAttribute sgp-l4: IllegalParam.Weight: no", "")
-	permanent(t, err)
+	expect.Error(t, err, "nlb: UpdateServerGroupServersAttribute sgp-l4: IllegalParam.Weight: no", "")
+	expect.Is(t, err, driver.ErrPermanent, true)
 }
 
 func TestAPermitIsADryRun(t *testing.T) {
 	l := newLab(t, nil)
-	must(t, l.Permit(t.Context()))
-	same(t, "writes", []string(nil), l.written())
+	expect.Nil(t, l.Permit(t.Context()))
+	expect.Same(t, "writes", []string(nil), l.Written())
 	l.Inject(slbtest.Fault{Kind: slbtest.Refuse, Status: 403, Code: "Forbidden.RAM", Action: "UpdateServerGroupServersAttribute"})
-	failsWith(t, l.Permit(t.Context()), "flip may look but not change anything", "allow nlb:UpdateServerGroupServersAttribute")
+	expect.Error(t, l.Permit(t.Context()), "flip may look but not change anything", "allow nlb:UpdateServerGroupServersAttribute")
+}
+
+func TestAPermitNeedsToSeeHealth(t *testing.T) {
+	l := newLab(t, nil)
+	l.Inject(slbtest.Fault{Kind: slbtest.Refuse, Status: 403, Code: "Forbidden.RAM", Action: "GetListenerHealthStatus"})
+	err := l.Permit(t.Context())
+	expect.Error(t, err, "flip may not see whether members are healthy", "allow nlb:GetListenerHealthStatus")
+	expect.Is(t, err, driver.ErrPermanent, true)
 }
 
 // 400 servers: the calls are counted, and are not one a server.
 func TestALargeGroupTakesAFewCalls(t *testing.T) {
 	l := newLab(t, func(o *slbtest.Options, _ *nlb.Config) {
 		g := &o.Estate.NLBGroups[0]
-		addr := g.Members[0].Address
-		g.Members = nil
-		for i := range 400 {
-			g.Members = append(g.Members, slbtest.Member{ServerID: "i-" + string(rune('a'+i/26%26)) + string(rune('a'+i%26)), ServerIP: "10.1.0.1", Port: 8080 + i, Weight: 100 * (i % 2), Address: addr})
-		}
+		g.Members = slbtest.Crowd(400, g.Members[0].Address)
 	})
-	s, err := l.Read(t.Context())
-	must(t, err)
-	var changes []state.Change
-	for id, o := range s.Objects {
-		from, _ := o.Attrs[nlb.Weight].Int()
-		changes = append(changes, change(id, nlb.Weight, state.Int(from), state.Int(100-from)))
-	}
-	state.Sort(changes)
-	l.ForgetCalls()
-	began := time.Now()
-	must(t, l.Apply(t.Context(), changes))
-	must(t, l.Settle(t.Context(), changes))
-	calls := len(l.Calls())
-	t.Logf("400 servers, half up and half down: %d calls, %d of them writes, %s", calls, len(l.Writes()), time.Since(began).Round(time.Millisecond))
-	same(t, "writes", 10, len(l.Writes()))
+	calls, writes := l.Reverse(t, l.Target)
+	expect.Same(t, "writes", 10, writes)
 	if calls > 100 {
 		t.Errorf("%d calls", calls)
 	}
@@ -165,7 +140,7 @@ func TestWhatIsWrongWithATargetIsSaid(t *testing.T) {
 			c := nlb.Config{ServerGroup: "sgp-1"}
 			c.Region = "cn-hangzhou"
 			test.edit(&c)
-			failsWith(t, c.Validate(), test.want, "")
+			expect.Error(t, c.Validate(), test.want, "")
 		})
 	}
 }

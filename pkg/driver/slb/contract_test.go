@@ -1,6 +1,7 @@
 package slb_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/flip-cli/flip/pkg/driver/drivertest"
@@ -56,10 +57,8 @@ func TestTheDriverFulfilsTheContractAgainstTheStandIn(t *testing.T) {
 				Open: func(t *testing.T) drivertest.Target {
 					l := newLab(t, func(_ *slbtest.Options, c *slb.Config) { *c = test.cfg })
 					return drivertest.Target{
-						Driver:  l.Target,
+						Driver: l.Target, Break: l.Break, Hang: l.Hang,
 						Outside: func(t *testing.T, c state.Change) { outside(t, l.Server, c) },
-						Break:   func(*testing.T) { _ = l.Server.Close() },
-						Hang:    func(*testing.T) { l.Inject(slbtest.Fault{Kind: slbtest.Slow, After: 1 << 40}) },
 					}
 				},
 			})
@@ -70,32 +69,18 @@ func TestTheDriverFulfilsTheContractAgainstTheStandIn(t *testing.T) {
 // outside changes something as a person at the console does.
 func outside(t *testing.T, s *slbtest.Server, c state.Change) {
 	t.Helper()
-	found := false
+	weight, _ := c.To.Int()
+	found := s.Weigh(c.Object, weight)
 	s.Edit(func(e *slbtest.Estate) {
-		lb := &e.CLB[0]
-		set := func(group string, members []slbtest.Member) {
-			for i, m := range members {
-				key := m.Key()
-				if m.Type == "eni" {
-					key = m.ServerID + "/" + m.ServerIP + ":8080"
-				}
-				if group+"/"+key == c.Object || group+"/"+m.ServerID == c.Object {
-					members[i].Weight, _ = c.To.Int()
-					found = true
-				}
+		listeners := e.CLB[0].Listeners
+		for i, l := range listeners {
+			if c.Object == fmt.Sprintf("listener/%d:%s", l.Port, l.Protocol) {
+				listeners[i].Group, found = c.To.Text(), true
 			}
-		}
-		set("lb-1", lb.Default)
-		for _, g := range lb.Groups {
-			set(g.ID, g.Members)
-		}
-		for i := range lb.Listeners {
-			l := &lb.Listeners[i]
-			if c.Object == "listener/80:http" && l.Port == 80 || c.Object == "listener/443:https" && l.Port == 443 {
-				l.Group, found = c.To.Text(), true
-			}
-			if c.Object == "rule/rule-1" && len(l.Rules) > 0 {
-				l.Rules[0].Group, found = c.To.Text(), true
+			for j, r := range l.Rules {
+				if c.Object == "rule/"+r.ID {
+					l.Rules[j].Group, found = c.To.Text(), true
+				}
 			}
 		}
 	})

@@ -60,7 +60,7 @@ func (f *facts) group(ctx context.Context) (aliyun.SLBGroup, error) {
 			return g, driver.Permanent(hint.Wrap(fmt.Errorf("%s is a master/slave group, which has no weights", id),
 				"point the listener at another group: listeners: [80/tcp], and set vserver_group"))
 		}
-		return g, driver.Permanent(notFound{hint.Wrap(err, "is vserver_group an id of region %s?", f.cfg.Region)})
+		return g, pool.Missing(hint.Wrap(err, "is vserver_group an id of region %s?", f.cfg.Region))
 	}
 	if err != nil {
 		return g, err
@@ -73,10 +73,6 @@ func (f *facts) group(ctx context.Context) (aliyun.SLBGroup, error) {
 	f.lb = g.LoadBalancer
 	return g, nil
 }
-
-type notFound struct{ error }
-
-func (n notFound) Unwrap() []error { return []error{n.error, driver.ErrNotFound} }
 
 // used returns what sends to the group, at most max old.
 func (f *facts) used(ctx context.Context, group string, maxAge time.Duration) ([]use, error) {
@@ -107,11 +103,7 @@ func (f *facts) find(ctx context.Context, group string) ([]use, error) {
 		return nil, err
 	}
 	var uses []use
-	by := map[int]aliyun.SLBListener{}
 	for _, l := range listeners {
-		if strings.HasPrefix(l.Protocol, "http") {
-			by[l.Port] = l
-		}
 		if l.Group == group && l.MasterSlave == "" && !l.Forwards {
 			uses = append(uses, use{"listener " + l.Name(), l.Port, l.Scheduler, l.Unchecked})
 		}
@@ -128,14 +120,24 @@ func (f *facts) find(ctx context.Context, group string) ([]use, error) {
 		if err != nil {
 			return nil, err
 		}
-		l := by[r.Port]
-		u := use{"rule " + id, r.Port, r.Scheduler, l.Unchecked}
+		l := listenerOf(r, listeners)
+		u := use{"rule " + id, r.Port, r.Scheduler, r.Unchecked(l)}
 		if u.scheduler == "" {
 			u.scheduler = l.Scheduler
 		}
 		uses = append(uses, u)
 	}
 	return uses, nil
+}
+
+// listenerOf is the listener that a rule belongs to.
+func listenerOf(r aliyun.SLBRule, all []aliyun.SLBListener) aliyun.SLBListener {
+	for _, l := range all {
+		if l.Port == r.Port && strings.HasPrefix(l.Protocol, "http") {
+			return l
+		}
+	}
+	return aliyun.SLBListener{}
 }
 
 // refuse says why weights of a group must not be set here.

@@ -15,7 +15,6 @@ import (
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun/pool"
-	"github.com/flip-cli/flip/pkg/state"
 )
 
 // The names that plans use.
@@ -43,16 +42,12 @@ func Info() driver.Info {
 		Summary: "server weights of Aliyun's classic load balancer (SLB, CLB), and the groups of its listeners and rules",
 		Notes:   aliyun.Policy(Name, actions),
 		Kinds: []driver.Kind{
-			{
-				Name: KindServer, Member: true,
-				Doc: "A server of the group, called by its id (i-a1); by id:port when the group has it on several ports. " +
+			pool.Kind(
+				KindServer,
+				"A server of the group, called by its id (i-a1); by id:port when the group has it on several ports. "+
 					"A group of a plan may name it by id:port, by its address (10.0.0.5, 10.0.0.5:8080) or by an address range (10.0.0.0/24) too.",
-				Attributes: []driver.Attribute{{
-					Name: Weight, Type: driver.TypeInt, Min: pool.MinWeight, Max: pool.MaxWeight,
-					Doc: "the server's share; 0 takes no new connections, open ones stay until they end",
-				}},
-				Capacity: capacity,
-			},
+				"the server's share; 0 takes no new connections, open ones stay until they end",
+			),
 			{
 				Name: KindListener, Selector: []string{KindListener},
 				Doc:        "A listener of the load balancer, written 80/http; the target names it in listeners.",
@@ -76,11 +71,6 @@ var actions = []string{
 	"SetLoadBalancerTCPListenerAttribute", "SetLoadBalancerUDPListenerAttribute", "SetRule",
 }
 
-func capacity(attrs map[string]state.Value) float64 {
-	w, _ := attrs[Weight].Float()
-	return max(w, 0)
-}
-
 func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) {
 	api, err := aliyun.OpenSLB(cfg.Account, env)
 	if err != nil {
@@ -90,7 +80,7 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	facts := &facts{api: api, cfg: cfg, lb: cfg.LoadBalancer}
 	o := pool.Options{
 		Driver: Name, Kind: kind, Batch: batch, Again: time.Second,
-		Flight: cfg.CallTimeout(), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: cfg.scopes(),
+		Flight: cfg.CallTimeout(), Health: cfg.HealthFor(), Settle: cfg.SettleFor(), ScopeIDs: pool.Scopes(Name, cfg.Region, cfg.parts()...),
 	}
 	var m pool.Members
 	if cfg.VServerGroup != "" || cfg.DefaultGroup {
@@ -103,20 +93,14 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	return pool.New(o, m, b, api.Close), nil
 }
 
-func (c Config) scopes() []string {
-	at := Name + "://" + c.Region + "/"
-	var scopes []string
-	switch {
-	case c.VServerGroup != "":
-		scopes = append(scopes, at+c.VServerGroup)
-	case c.DefaultGroup:
-		scopes = append(scopes, at+c.LoadBalancer+"/default")
+// parts are the ids of what the target changes.
+func (c Config) parts() []string {
+	ids := []string{c.VServerGroup}
+	if c.DefaultGroup {
+		ids = append(ids, c.LoadBalancer+"/default")
 	}
 	for _, l := range c.Listeners {
-		scopes = append(scopes, at+c.LoadBalancer+"/listener/"+strings.ToLower(l))
+		ids = append(ids, c.LoadBalancer+"/listener/"+strings.ToLower(l))
 	}
-	for _, r := range c.Rules {
-		scopes = append(scopes, at+r)
-	}
-	return scopes
+	return append(ids, c.Rules...)
 }

@@ -73,7 +73,7 @@ func (s *switches) noListener(name string, all []aliyun.SLBListener) error {
 	for _, l := range all {
 		names = append(names, l.Name())
 	}
-	return driver.Permanent(notFound{hint.Wrap(fmt.Errorf("load balancer %s has no listener %s", s.cfg.LoadBalancer, name), "listeners: %s", strings.Join(names, ", "))})
+	return pool.Missing(hint.Wrap(fmt.Errorf("load balancer %s has no listener %s", s.cfg.LoadBalancer, name), "listeners: %s", strings.Join(names, ", ")))
 }
 
 // Refuse looks at the listener or rule, and at the group that it would get.
@@ -119,10 +119,7 @@ func (s *switches) refuseGroup(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(g.Servers, func(e aliyun.Server) bool { return e.Weight > 0 }) {
-		return driver.Permanent(hint.Wrap(fmt.Errorf("group %s has no server with a weight", id), "give its servers weight first"))
-	}
-	return nil
+	return pool.Weighted("group "+id, g.Servers)
 }
 
 // Write points it at the group. The API changes nothing else of it.
@@ -141,7 +138,11 @@ func (s *switches) Settled(ctx context.Context, b pool.Bound) error {
 	case aliyun.SLBListener:
 		port, unchecked = ref.Port, ref.Unchecked
 	case aliyun.SLBRule:
-		port = ref.Port
+		listeners, err := s.api.Listeners(ctx, s.cfg.LoadBalancer)
+		if err != nil {
+			return err
+		}
+		port, unchecked = ref.Port, ref.Unchecked(listenerOf(ref, listeners))
 	}
 	if unchecked {
 		return nil

@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -47,18 +48,10 @@ const (
 )
 
 // CallTimeout is how long one answer may take.
-func (a Account) CallTimeout() time.Duration { return orElse(a.Timeout, defaultTimeout) }
+func (a Account) CallTimeout() time.Duration { return cmp.Or(a.Timeout, defaultTimeout) }
 
-func (a Account) retryFor() time.Duration { return orElse(a.RetryFor, defaultRetryFor) }
-func (a Account) rate() float64           { return orElse(a.Rate, defaultRate) }
-
-func orElse[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
+func (a Account) retryFor() time.Duration { return cmp.Or(a.RetryFor, defaultRetryFor) }
+func (a Account) rate() float64           { return cmp.Or(a.Rate, defaultRate) }
 
 var isRegion = regexp.MustCompile(`^[a-z]{2}[a-z0-9-]+$`).MatchString
 

@@ -150,7 +150,9 @@ func forwardTo(config map[string]any, weights map[string]int) map[string]any {
 		id := fmt.Sprint(tuple["ServerGroupId"])
 		seen[id] = true
 		if w, keep := weights[id]; keep {
-			tuples = append(tuples, map[string]any{"ServerGroupId": id, "Weight": w})
+			kept := maps.Clone(tuple) // with fields that nobody here knows
+			kept["Weight"] = w
+			tuples = append(tuples, kept)
 		}
 	}
 	for _, id := range sorted(weights) {

@@ -80,7 +80,6 @@ func (r DNSRecord) Enabled() bool { return strings.EqualFold(r.Status, "ENABLE")
 const (
 	mostRecords  = 500
 	mostWeighted = 100
-	mostPages    = 1000
 )
 
 // Records reads the records of one name, of all types and lines. rr is "@" for
@@ -108,25 +107,6 @@ func (c DNS) Records(ctx context.Context, domain, rr string) ([]DNSRecord, error
 		return nil, err
 	}
 	return slices.DeleteFunc(all, func(r DNSRecord) bool { return !strings.EqualFold(r.RR, rr) }), nil
-}
-
-// numbered asks for pages until all entries that are announced were found. A
-// page without anything new is the last.
-func numbered(size int, page func(page, size string) (found, total int, err error)) error {
-	before := -1
-	for n := 1; n <= mostPages; n++ {
-		found, total, err := page(strconv.Itoa(n), strconv.Itoa(size))
-		switch {
-		case err != nil:
-			return err
-		case found >= total:
-			return nil
-		case found == max(before, 0):
-			return fmt.Errorf("the pages hold %d of %d entries", found, total)
-		}
-		before = found
-	}
-	return fmt.Errorf("more than %d pages", mostPages)
 }
 
 // Weighted are the types of one name whose records are answered by weight on a

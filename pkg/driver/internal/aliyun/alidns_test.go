@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
@@ -25,9 +26,7 @@ func dnsOf(t testing.TB, body func(action string, q map[string]string) string) (
 		return say(200, body(q["Action"], q)), nil
 	}), stsKey())
 	c, err := aliyun.OpenDNS(account(), w.Env)
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, err)
 	return c, &sent
 }
 
@@ -36,7 +35,7 @@ func TestAlidnsIsOneForAllRegions(t *testing.T) {
 	if _, err := c.Domain(t.Context(), "example.com"); err != nil {
 		t.Fatal(err)
 	}
-	same(t, "host", "alidns.aliyuncs.com", (*sent)[0]["host"])
+	expect.Same(t, "host", "alidns.aliyuncs.com", (*sent)[0]["host"])
 }
 
 func TestADomainIsReadWhateverItsNumbersAreWrittenAs(t *testing.T) {
@@ -44,10 +43,8 @@ func TestADomainIsReadWhateverItsNumbersAreWrittenAs(t *testing.T) {
 		return `{"DomainName":"example.com","VersionCode":"mianfei","MinTtl":"600","AvailableTtls":{"AvailableTtl":["600",1800]},"DnsServers":{"DnsServer":["dns1.hichina.com"]}}`
 	})
 	d, err := c.Domain(t.Context(), "example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "domain", aliyun.Domain{Name: "example.com", Plan: "mianfei", MinTTL: 600, TTLs: []string{"600", "1800"}, Servers: []string{"dns1.hichina.com"}}, d)
+	expect.Nil(t, err)
+	expect.Same(t, "domain", aliyun.Domain{Name: "example.com", Plan: "mianfei", MinTTL: 600, TTLs: []string{"600", "1800"}, Servers: []string{"dns1.hichina.com"}}, d)
 }
 
 // page is one page of n records of www, of total that there are.
@@ -69,18 +66,18 @@ func TestRecordsAreReadInPages(t *testing.T) {
 		if err != nil || len(all) != 6 || len(*sent) != 3 {
 			t.Errorf("%d records in %d calls, %v", len(all), len(*sent), err)
 		}
-		same(t, "name", "www.example.com", (*sent)[0]["SubDomain"])
+		expect.Same(t, "name", "www.example.com", (*sent)[0]["SubDomain"])
 	})
 	t.Run("that repeat themselves are no answer", func(t *testing.T) {
 		c, sent := dnsOf(t, func(string, map[string]string) string { return page(0, 2, 5) })
 		_, err := c.Records(t.Context(), "example.com", "www")
-		failsWith(t, err, "the pages hold 2 of 5 entries", "")
-		same(t, "calls", 2, len(*sent))
+		expect.Error(t, err, "the pages hold 2 of 5 entries", "")
+		expect.Same(t, "calls", 2, len(*sent))
 	})
 	t.Run("that are empty are no answer", func(t *testing.T) {
 		c, _ := dnsOf(t, func(string, map[string]string) string { return page(0, 0, 5) })
 		_, err := c.Records(t.Context(), "example.com", "www")
-		failsWith(t, err, "the pages hold 0 of 5 entries", "")
+		expect.Error(t, err, "the pages hold 0 of 5 entries", "")
 	})
 	t.Run("and records of other names are left out", func(t *testing.T) {
 		c, _ := dnsOf(t, func(string, map[string]string) string { return page(0, 2, 2) })
@@ -99,10 +96,8 @@ func TestWeightsAreThoseOfTheNameAndTheLine(t *testing.T) {
 		 {"SubDomain":"WWW.example.com","Type":"CNAME","Open":true,"LineAlgorithms":{"LineAlgorithm":[{"Line":"default","Open":"true"}]}}]}}`
 	})
 	open, err := c.Weighted(t.Context(), "example.com", "www", "default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "open", map[string]bool{"AAAA": false, "CNAME": true}, open)
+	expect.Nil(t, err)
+	expect.Same(t, "open", map[string]bool{"AAAA": false, "CNAME": true}, open)
 }
 
 func TestARecordOfThisNameIsBusyWhileTheDNSChanges(t *testing.T) {
@@ -113,17 +108,13 @@ func TestARecordOfThisNameIsBusyWhileTheDNSChanges(t *testing.T) {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	c, err := aliyun.OpenDNS(at(s), newWorld(transport, stsKey()).Env)
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, err)
 	t.Cleanup(c.Close)
 	r := aliyun.DNSRecord{ID: "1", RR: "www", Type: "A", Value: "192.0.2.1"}
-	if err := c.Delete(t.Context(), r); err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, c.Delete(t.Context(), r))
 	err = c.Delete(t.Context(), r)
-	failsWith(t, err, "DeleteDomainRecord www A 192.0.2.1 (record 1): DomainRecordNotBelongToUser", "")
-	same(t, "class", aliyun.Invalid, aliyun.ClassOf(err))
+	expect.Error(t, err, "DeleteDomainRecord www A 192.0.2.1 (record 1): DomainRecordNotBelongToUser", "")
+	expect.Same(t, "class", aliyun.Invalid, aliyun.ClassOf(err))
 	var env driver.Env
 	if _, err := aliyun.OpenDNS(aliyun.Account{Region: "cn-hangzhou", Endpoint: "http://192.0.2.1"}, env); err == nil {
 		t.Error("plain http to another machine")

@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 )
 
@@ -22,16 +24,14 @@ func albOf(t testing.TB, body func(action string) string) (aliyun.ALB, *[]url.Va
 		return say(200, body(r.URL.Query().Get("Action"))), nil
 	}), stsKey())
 	c, err := aliyun.OpenALB(account(), w.Env)
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, err)
 	return c, &sent
 }
 
 const ruleAnswer = `{"RequestId":"1","Rules":[{"RuleId":"rule-1","ListenerId":"lsn-1","RuleStatus":"Available","Priority":7,"RuleActions":[
  {"Order":1,"Type":"InsertHeader","InsertHeaderConfig":{"Key":"X-Side","Value":"a b+c","ValueType":"UserDefined","CoverEnabled":false},"FixedResponseConfig":{},"TrafficLimitConfig":{"QPS":0}},
  {"Order":2,"Type":"Cors","CorsConfig":{"AllowOrigin":["https://a","https://b"],"MaxAge":3600,"SomethingNew":{"Deep":["x"]}}},
- {"Order":3,"Type":"ForwardGroup","ForwardGroupConfig":{"ServerGroupTuples":[{"ServerGroupId":"sgp-a","Weight":"100"},{"ServerGroupId":"sgp-b","Weight":0}],"ServerGroupStickySession":{"Enabled":false,"Timeout":0}}}]}]}`
+ {"Order":3,"Type":"ForwardGroup","ForwardGroupConfig":{"ServerGroupTuples":[{"ServerGroupId":"sgp-a","Weight":"100"},{"ServerGroupId":"sgp-b","Weight":0,"SomethingNew":"y"}],"ServerGroupStickySession":{"Enabled":false,"Timeout":0}}}]}]}`
 
 func TestARuleIsSentBackWholeWithFieldsThatNobodyHereKnows(t *testing.T) {
 	c, sent := albOf(t, func(action string) string {
@@ -41,14 +41,10 @@ func TestARuleIsSentBackWholeWithFieldsThatNobodyHereKnows(t *testing.T) {
 		return `{"JobId":"job-1"}`
 	})
 	rules, err := c.Rules(t.Context(), "rule-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, err)
 	weights, err := rules["rule-1"].Weights()
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "weights", map[string]int{"sgp-a": 100, "sgp-b": 0}, weights)
+	expect.Nil(t, err)
+	expect.Same(t, "weights", map[string]int{"sgp-a": 100, "sgp-b": 0}, weights)
 	job, err := c.SetRule(t.Context(), rules["rule-1"], map[string]int{"sgp-b": 100, "sgp-c": 1}, "tok")
 	if err != nil || job != "job-1" {
 		t.Fatalf("%q, %v", job, err)
@@ -59,7 +55,7 @@ func TestARuleIsSentBackWholeWithFieldsThatNobodyHereKnows(t *testing.T) {
 			got[k] = v[0]
 		}
 	}
-	same(t, "parameters", map[string]string{
+	expect.Same(t, "parameters", map[string]string{
 		"RuleId": "rule-1", "ClientToken": "tok",
 		"RuleActions.1.Order": "1", "RuleActions.1.Type": "InsertHeader",
 		"RuleActions.1.InsertHeaderConfig.Key": "X-Side", "RuleActions.1.InsertHeaderConfig.Value": "a b+c",
@@ -71,6 +67,7 @@ func TestARuleIsSentBackWholeWithFieldsThatNobodyHereKnows(t *testing.T) {
 		"RuleActions.3.ForwardGroupConfig.ServerGroupStickySession.Enabled":  "false",
 		"RuleActions.3.ForwardGroupConfig.ServerGroupTuples.1.ServerGroupId": "sgp-b",
 		"RuleActions.3.ForwardGroupConfig.ServerGroupTuples.1.Weight":        "100",
+		"RuleActions.3.ForwardGroupConfig.ServerGroupTuples.1.SomethingNew":  "y",
 		"RuleActions.3.ForwardGroupConfig.ServerGroupTuples.2.ServerGroupId": "sgp-c",
 		"RuleActions.3.ForwardGroupConfig.ServerGroupTuples.2.Weight":        "1",
 	}, got)
@@ -85,12 +82,10 @@ func TestARuleThatCannotBeSentBackWholeIsNotWritten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, sent := albOf(t, func(string) string { return `{"Rules":[{"RuleId":"rule-1","RuleActions":` + test.actions + `}]}` })
 			rules, err := c.Rules(t.Context(), "rule-1")
-			if err != nil {
-				t.Fatal(err)
-			}
+			expect.Nil(t, err)
 			_, err = c.SetRule(t.Context(), rules["rule-1"], map[string]int{"sgp-a": 1}, "t")
-			failsWith(t, err, test.want, "")
-			same(t, "requests", 1, len(*sent))
+			expect.Error(t, err, test.want, "")
+			expect.Same(t, "requests", 1, len(*sent))
 		})
 	}
 }
@@ -101,26 +96,29 @@ func TestServersAreAlwaysSentWithTheirWholeTupleAndAWeight(t *testing.T) {
 		{ServerID: "i-1", ServerIP: "10.0.0.1", Type: "Ecs", Port: 80, Weight: 0, Description: "one"},
 		{ServerID: "eni-1", ServerIP: "10.0.0.2", Type: "Eni", Port: 81, Weight: 100},
 	}, "tok")
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, err)
 	got := map[string]string{}
 	for k, v := range (*sent)[0] {
 		if strings.HasPrefix(k, "Server") {
 			got[k] = v[0]
 		}
 	}
-	same(t, "parameters", map[string]string{
+	expect.Same(t, "parameters", map[string]string{
 		"ServerGroupId": "sgp-1", "Servers.1.ServerId": "i-1", "Servers.1.ServerType": "Ecs", "Servers.1.Port": "80", "Servers.1.Weight": "0", "Servers.1.Description": "one",
 		"Servers.2.ServerId": "eni-1", "Servers.2.ServerIp": "10.0.0.2", "Servers.2.ServerType": "Eni", "Servers.2.Port": "81", "Servers.2.Weight": "100",
 	}, got)
 }
 
 func TestAListThatNeverEndsIsAnError(t *testing.T) {
-	for body, want := range map[string]string{`{"NextToken":"again","Servers":[]}`: "repeats its page"} {
-		c, _ := albOf(t, func(string) string { return body })
+	for _, length := range []int{1, 2, 7} { // of the circle
+		n := 0
+		c, sent := albOf(t, func(string) string {
+			n++
+			return fmt.Sprintf(`{"NextToken":"page %d","Servers":[]}`, n%length)
+		})
 		_, err := c.Servers(t.Context(), "sgp-1")
-		failsWith(t, err, want, "")
+		expect.Error(t, err, "the list repeats its page", "")
+		expect.Same(t, "requests", length+1, len(*sent))
 	}
 }
 
@@ -131,12 +129,10 @@ func TestScalarsMayBeTextsOrNumbers(t *testing.T) {
 		Words   []aliyun.Word
 	}
 	err := json.Unmarshal([]byte(`{"Numbers":[1,"2","",null,3.0],"Flags":[true,"true","on","off",false,null],"Words":["a",7,true,null]}`), &got)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "numbers", []aliyun.Number{1, 2, 0, 0, 3}, got.Numbers)
-	same(t, "flags", []aliyun.Flag{true, true, true, false, false, false}, got.Flags)
-	same(t, "words", []aliyun.Word{"a", "7", "true", ""}, got.Words)
+	expect.Nil(t, err)
+	expect.Same(t, "numbers", []aliyun.Number{1, 2, 0, 0, 3}, got.Numbers)
+	expect.Same(t, "flags", []aliyun.Flag{true, true, true, false, false, false}, got.Flags)
+	expect.Same(t, "words", []aliyun.Word{"a", "7", "true", ""}, got.Words)
 	for _, bad := range []string{`{"Numbers":["x"]}`, `{"Numbers":[1.5]}`, `{"Words":[{}]}`} {
 		if json.Unmarshal([]byte(bad), &got) == nil {
 			t.Errorf("%s was taken", bad)
@@ -163,13 +159,9 @@ func FuzzAnswers(f *testing.F) {
 		a := account()
 		a.Endpoint, a.RetryFor, a.Rate = "https://gw.example.com", time.Nanosecond, 1e9
 		alb, err := aliyun.OpenALB(a, w.Env)
-		if err != nil {
-			t.Fatal(err)
-		}
+		expect.Nil(t, err)
 		slb, err := aliyun.OpenSLB(a, w.Env)
-		if err != nil {
-			t.Fatal(err)
-		}
+		expect.Nil(t, err)
 		rules, err := alb.Rules(ctx, "rule-1")
 		for _, r := range rules {
 			if weights, werr := r.Weights(); werr == nil && err == nil {

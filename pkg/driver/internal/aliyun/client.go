@@ -19,6 +19,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -107,6 +108,9 @@ func (r *running) GetCredentials() (*credentials.Credentials, error) {
 	return &cc, nil
 }
 
+// Format keeps the credentials of the request that runs out of what is printed.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "client of "+c.product.Name) }
+
 // Close lets idle connections go.
 func (c *Client) Close() { c.wire.close() }
 
@@ -159,7 +163,7 @@ func (c *Client) Do(ctx context.Context, req Request, into any) error {
 		if (e.Class != Throttled && e.Class != Busy) || time.Now().Add(wait).After(end) {
 			return e
 		}
-		driver.Progress(ctx, fmt.Sprintf("%s is %s (%s); again in %s", orElse(req.Resource, req.Action), e.Class, e.Code, wait.Round(100*time.Millisecond)))
+		driver.Progress(ctx, fmt.Sprintf("%s is %s (%s); again in %s", cmp.Or(req.Resource, req.Action), e.Class, e.Code, wait.Round(100*time.Millisecond)))
 		if err := Pause(ctx, wait); err != nil {
 			e.Err = err
 			return fmt.Errorf("%w; then %w while waiting to try again", e, err)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
@@ -39,7 +40,7 @@ func TestAnAccessKeyGoesOverPlainHTTPToThisMachineOnly(t *testing.T) {
 			}
 			continue
 		}
-		failsWith(t, err, want, "")
+		expect.Error(t, err, want, "")
 		if _, err := aliyun.OpenSLB(a, driver.Env{}); err == nil {
 			t.Errorf("%s: a client was opened without validation", endpoint)
 		}
@@ -66,17 +67,13 @@ func TestRequestsGoToTheRegionOverHTTPSAsFlip(t *testing.T) {
 			a := account()
 			test.account(&a)
 			c, err := test.open(a, w.Env)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Do(t.Context(), aliyun.Request{Action: "X"}, nil); err != nil {
-				t.Fatal(err)
-			}
-			same(t, "address", test.want, got.URL.Scheme+"://"+got.URL.Host)
+			expect.Nil(t, err)
+			expect.Nil(t, c.Do(t.Context(), aliyun.Request{Action: "X"}, nil))
+			expect.Same(t, "address", test.want, got.URL.Scheme+"://"+got.URL.Host)
 			if agent := got.Header.Get("User-Agent"); !strings.HasPrefix(agent, "flip/") {
 				t.Errorf("user agent %q", agent)
 			}
-			same(t, "who", "plan, key ...This", c.Who())
+			expect.Same(t, "who", "plan, key ...This", c.Who())
 		})
 	}
 }
@@ -104,7 +101,7 @@ func TestACallThatDidNothingIsRepeatedUntilItsTimeIsUp(t *testing.T) {
 				a.RetryFor = time.Minute
 				began := time.Now()
 				err := open(t, a, w.Env).SetGroupWeights(t.Context(), "rsp-1", nil)
-				failsWith(t, aliyun.ForDriver(err), code, "retry_for")
+				expect.Error(t, aliyun.ForDriver(err), code, "retry_for")
 				if took := time.Since(began); took > time.Minute || took < 30*time.Second {
 					t.Errorf("it took %s", took)
 				}
@@ -142,11 +139,9 @@ func TestCallsKeepToTheRate(t *testing.T) {
 		c := open(t, a, w.Env)
 		began := time.Now()
 		for range 30 {
-			if err := c.Do(t.Context(), aliyun.Request{Action: "X"}, nil); err != nil {
-				t.Fatal(err)
-			}
+			expect.Nil(t, c.Do(t.Context(), aliyun.Request{Action: "X"}, nil))
 		}
-		same(t, "30 calls at 5 a second, 5 at once", 5*time.Second, time.Since(began))
+		expect.Same(t, "30 calls at 5 a second, 5 at once", 5*time.Second, time.Since(began))
 	})
 }
 
@@ -160,14 +155,16 @@ func TestAWriteWhoseFateIsUnknownIsSentOnce(t *testing.T) {
 		"an inner error":   func(*http.Request) (*http.Response, error) { return refusal(500, "InternalError"), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			sent := 0
-			w := newWorld(answers(func(r *http.Request) (*http.Response, error) { sent++; return answer(r) }), stsKey())
-			err := open(t, account(), w.Env).SetGroupWeights(t.Context(), "rsp-1", nil)
-			same(t, "class", aliyun.Ambiguous.String(), aliyun.ClassOf(err).String())
-			if !errors.Is(aliyun.ForDriver(err), driver.ErrUnknown) {
-				t.Errorf("%v does not say that the outcome is unknown", err)
-			}
-			same(t, "requests", 1, sent)
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				w := newWorld(answers(func(r *http.Request) (*http.Response, error) { sent++; return answer(r) }), stsKey())
+				err := open(t, account(), w.Env).SetGroupWeights(t.Context(), "rsp-1", nil)
+				expect.Same(t, "class", aliyun.Ambiguous.String(), aliyun.ClassOf(err).String())
+				if !errors.Is(aliyun.ForDriver(err), driver.ErrUnknown) {
+					t.Errorf("%v does not say that the outcome is unknown", err)
+				}
+				expect.Same(t, "requests", 1, sent)
+			})
 		})
 	}
 }
@@ -194,8 +191,8 @@ func TestErrorsHaveTheirClass(t *testing.T) {
 	} {
 		w := newWorld(answers(func(*http.Request) (*http.Response, error) { return refusal(want.status, code), nil }), stsKey())
 		err := open(t, account(), w.Env).SetGroupWeights(t.Context(), "rsp-1", nil)
-		same(t, code, want.class.String(), aliyun.ClassOf(err).String())
-		failsWith(t, aliyun.ForDriver(err), "SetVServerGroupAttribute rsp-1: "+code+": no (request 4711)", want.hint)
+		expect.Same(t, code, want.class.String(), aliyun.ClassOf(err).String())
+		expect.Error(t, aliyun.ForDriver(err), "SetVServerGroupAttribute rsp-1: "+code+": no (request 4711)", want.hint)
 		if !aliyun.CodeIs(err, strings.ToUpper(code)) {
 			t.Errorf("%s: codes differ by case", code)
 		}
@@ -210,8 +207,8 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 		r.Header.Set("Location", "https://elsewhere.example.com/")
 		return r, nil
 	}), stsKey())
-	failsWith(t, open(t, account(), w.Env).SetGroupWeights(t.Context(), "rsp-1", nil), "redirect", "")
-	same(t, "requests", 1, sent)
+	expect.Error(t, open(t, account(), w.Env).SetGroupWeights(t.Context(), "rsp-1", nil), "redirect", "")
+	expect.Same(t, "requests", 1, sent)
 }
 
 func TestAHangingGatewayHoldsNoCallBeyondItsTime(t *testing.T) {
@@ -230,7 +227,7 @@ func TestAnswersAreVerifiedOverTLSAgainstTheAuthorityThatThePlanNames(t *testing
 	a := account()
 	a.Endpoint = "https://" + s.TLSHost()
 	_, err := open(t, a, newWorld(nil, stsKey()).Env).Group(t.Context(), "rsp-1")
-	failsWith(t, err, "certificate", "")
+	expect.Error(t, aliyun.ForDriver(err), "certificate", "nothing was sent: look at region, network, endpoint and tls")
 	if aliyun.ClassOf(err) == aliyun.Ambiguous {
 		t.Error("nothing was sent to who could not be trusted")
 	}
@@ -268,7 +265,7 @@ func TestSixteenCallersShareOneClient(t *testing.T) {
 	if c.Calls() < 12*20 {
 		t.Errorf("%d calls", c.Calls())
 	}
-	same(t, "calls that the stand-in took", true, len(s.Calls()) >= 12*20)
+	expect.Same(t, "calls that the stand-in took", true, len(s.Calls()) >= 12*20)
 }
 
 func TestADryRunThatWouldPassIsNoError(t *testing.T) {
@@ -279,13 +276,11 @@ func TestADryRunThatWouldPassIsNoError(t *testing.T) {
 			return refusal(400, code), nil
 		}), stsKey())
 		c, err := aliyun.OpenALB(account(), w.Env)
-		if err != nil {
-			t.Fatal(err)
-		}
+		expect.Nil(t, err)
 		if err := c.MaySetWeights(t.Context(), "sgp-1", nil); (err == nil) != want {
 			t.Errorf("%s: %v", code, err)
 		}
-		same(t, "DryRun", "true", sent)
+		expect.Same(t, "DryRun", "true", sent)
 	}
 }
 
@@ -296,12 +291,10 @@ func TestAnAnswerWithStatus200CanBeAFailure(t *testing.T) {
 				return say(200, fmt.Sprintf(`{"RequestId":"1","Success":false,"Code":%q,"Message":"m","HttpStatusCode":400}`, code)), nil
 			}), stsKey())
 			c, err := aliyun.OpenNLB(account(), w.Env)
-			if err != nil {
-				t.Fatal(err)
-			}
+			expect.Nil(t, err)
 			_, err = c.SetWeights(t.Context(), "sgp-1", nil, "token")
-			same(t, code, want.String(), aliyun.ClassOf(err).String())
-			failsWith(t, err, code, "")
+			expect.Same(t, code, want.String(), aliyun.ClassOf(err).String())
+			expect.Error(t, err, code, "")
 		})
 	}
 }

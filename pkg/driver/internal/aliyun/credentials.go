@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -195,6 +196,9 @@ func (w *who) String() string {
 	return w.name
 }
 
+// absent is how the SDK says that a file is not there.
+var absent = regexp.MustCompile(`(?:reading aliyun cli config from '[^']*' failed |ERROR: Can not open file)open (\S+): no such file or directory`)
+
 // noCredentials explains why there are none. The SDK puts the whole file into
 // its message when it cannot read it.
 func (w *who) noCredentials(err error) error {
@@ -202,6 +206,11 @@ func (w *who) noCredentials(err error) error {
 	if i := strings.Index(text, "unmarshal aliyun cli config"); i >= 0 {
 		text = text[:i] + "~/.aliyun/config.json is not JSON"
 	}
-	return hint.Wrap(fmt.Errorf("no credentials: %s", scrub(strings.Join(strings.Fields(text), " "))),
+	text = strings.NewReplacer(
+		"unable to get credentials from any of the providers in the chain: ", "",
+		"unable to get credentials from enviroment variables, ", "",
+		"Access key ID must be specified via environment variable (ALIBABA_CLOUD_ACCESS_KEY_ID)", "ALIBABA_CLOUD_ACCESS_KEY_ID is not set",
+	).Replace(absent.ReplaceAllString(strings.Join(strings.Fields(text), " "), "$1 is not there"))
+	return hint.Wrap(fmt.Errorf("no credentials: %s", scrub(text)),
 		"set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET, name credentials.profile, or access_key_id: ${env:NAME}")
 }

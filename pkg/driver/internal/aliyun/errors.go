@@ -48,6 +48,8 @@ type Error struct {
 	Write     bool
 	Who       string // asked: the provider of the credentials and the end of the key
 	Err       error
+
+	unsent bool // there was nobody, or nobody to trust, to send it to
 }
 
 func (e *Error) Error() string {
@@ -150,7 +152,7 @@ func explain(req Request, err error, scrub func(string) string) *Error {
 		e.Class, e.Err = before.class, before.err
 	}
 	if neverSent(err) {
-		e.Class = Other
+		e.Class, e.unsent = Other, true
 	}
 	return e
 }
@@ -235,6 +237,8 @@ func advise(err error, e *Error) error {
 		return hint.Wrap(err, "the limit is per account and API, all programs together (see Quota Center); lower rate, raise retry_for, or stop what else asks")
 	case e.Class == Busy:
 		return hint.Wrap(err, "something else changes the same thing; wait for it, or raise retry_for")
+	case e.unsent:
+		return hint.Wrap(err, "nothing was sent: look at region, network, endpoint and tls of the target, at HTTPS_PROXY, and at the firewall")
 	case e.Class != Auth:
 		return err
 	}

@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -40,7 +41,7 @@ type checkOn struct {
 }
 
 func (g groupAnswer) group() ServerGroup {
-	on := orElse(g.HealthCheckConfig, g.HealthCheck)
+	on := cmp.Or(g.HealthCheckConfig, g.HealthCheck)
 	return ServerGroup{
 		ID: g.ServerGroupID, Status: g.ServerGroupStatus, Scheduler: g.Scheduler, Owner: Owner(g.ServiceManagedMode, g.Tags),
 		Checked:   on == nil || on.HealthCheckEnabled == nil || bool(*on.HealthCheckEnabled),

@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -72,7 +73,7 @@ func CheckIn(all []GroupHealth, group string, s Server) Check {
 }
 
 func (h GroupHealth) check(s Server) Check {
-	if on := orElse(h.Enabled, h.EnabledNL); on != nil && !bool(*on) {
+	if on := cmp.Or(h.Enabled, h.EnabledNL); on != nil && !bool(*on) {
 		return Check{Unchecked, "health checks are off"}
 	}
 	for _, n := range h.NonNormal {

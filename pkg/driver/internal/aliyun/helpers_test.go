@@ -10,12 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
 )
 
@@ -76,29 +74,7 @@ func at(s *slbtest.Server) aliyun.Account {
 func open(t *testing.T, a aliyun.Account, env driver.Env) aliyun.SLB {
 	t.Helper()
 	c, err := aliyun.OpenSLB(a, env)
-	if err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, err)
 	t.Cleanup(c.Close)
 	return c
-}
-
-func same(t *testing.T, what string, want, got any) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// failsWith wants an error with those words, and a hint with advice unless it
-// is empty.
-func failsWith(t *testing.T, err error, words, advice string) {
-	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) {
-		t.Errorf("want an error with %q, got %v", words, err)
-		return
-	}
-	if hints := strings.Join(hint.Of(err), "\n"); !strings.Contains(hints, advice) {
-		t.Errorf("want a hint with %q, got %q of %v", advice, hints, err)
-	}
 }

@@ -3,6 +3,7 @@ package aliyun_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
 	"github.com/flip-cli/flip/pkg/driver/slbtest"
@@ -21,16 +23,14 @@ import (
 func writeFile(t *testing.T, b []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(name, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, os.WriteFile(name, b, 0o600))
 	return name
 }
 
 // open secrets that must not be in text.
 func leaks(text string) []string {
 	var found []string
-	for _, s := range []string{keyID, secKey, token, "Signature=", "Signature%3D", "SignatureNonce=", "SecurityToken=", "AccessKeyId="} {
+	for _, s := range []string{keyID, secKey, token, "secretproxy", "Signature=", "Signature%3D", "SignatureNonce=", "SecurityToken=", "AccessKeyId="} {
 		if strings.Contains(text, s) {
 			found = append(found, s)
 		}
@@ -44,6 +44,9 @@ func TestNoErrorLogOrProgressHoldsAKeyASignatureOrAToken(t *testing.T) {
 	for name, answer := range map[string]answers{
 		"an error of the transport": func(r *http.Request) (*http.Response, error) {
 			return nil, &url.Error{Op: "Post", URL: echo(r), Err: errors.New("broken pipe at " + echo(r))}
+		},
+		"a proxy's address": func(*http.Request) (*http.Response, error) {
+			return nil, errors.New(`invalid proxy address "http://` + keyID + `:` + secKey[:6] + `proxy@%zz:80": invalid URL escape`)
 		},
 		"no such host": func(r *http.Request) (*http.Response, error) {
 			return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Name: r.URL.Host, Err: "no such host"}}
@@ -78,7 +81,8 @@ func TestNoErrorLogOrProgressHoldsAKeyASignatureOrAToken(t *testing.T) {
 			a.RetryFor = time.Nanosecond
 			var told strings.Builder
 			ctx := driver.WithProgress(t.Context(), func(text string) { told.WriteString(text) })
-			err := open(t, a, w.Env).SetGroupWeights(ctx, "rsp-1", nil)
+			c := open(t, a, w.Env)
+			err := c.SetGroupWeights(ctx, "rsp-1", nil)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -86,7 +90,7 @@ func TestNoErrorLogOrProgressHoldsAKeyASignatureOrAToken(t *testing.T) {
 				t.Errorf("the request itself holds %v: the check would find nothing", leaks(signed))
 			}
 			err = aliyun.ForDriver(err)
-			for what, text := range map[string]string{"error": err.Error(), "hints": strings.Join(hint.Of(err), "\n"), "log": w.logs.String(), "progress": told.String()} {
+			for what, text := range map[string]string{"error": err.Error(), "hints": strings.Join(hint.Of(err), "\n"), "log": w.logs.String(), "progress": told.String(), "print": fmt.Sprintf("%+v %#v %+v %#v", err, err, c, c.Client)} {
 				if found := leaks(text); len(found) > 0 {
 					t.Errorf("%s holds %v: %s", what, found, text)
 				}
@@ -112,7 +116,7 @@ func TestAKeyOfSTSThatIsRenewedWhileFlipRunsIsUsed(t *testing.T) {
 	}
 	s.ExpireKey(keyID)
 	_, err := c.Group(t.Context(), "rsp-1")
-	failsWith(t, aliyun.ForDriver(err), "InvalidSecurityToken", "renew it")
+	expect.Error(t, aliyun.ForDriver(err), "InvalidSecurityToken", "renew it")
 	if !errors.Is(aliyun.ForDriver(err), driver.ErrPermanent) {
 		t.Error("a token that nobody renewed does not get better")
 	}
@@ -123,7 +127,7 @@ func TestAKeyOfSTSThatIsRenewedWhileFlipRunsIsUsed(t *testing.T) {
 	if _, err := c.Group(t.Context(), "rsp-1"); err != nil {
 		t.Errorf("with the new key: %v", err)
 	}
-	same(t, "who", "plan, key ....new", c.Who())
+	expect.Same(t, "who", "plan, key ....new", c.Who())
 }
 
 func TestCredentialsAreFoundByName(t *testing.T) {
@@ -147,10 +151,8 @@ func TestCredentialsAreFoundByName(t *testing.T) {
 			a := account()
 			a.AccessKeyID, a.AccessKeySecret, a.SecurityToken, a.Credentials = "", "", "", test.credentials
 			c := open(t, a, w.Env)
-			if err := c.Do(t.Context(), aliyun.Request{Action: "X"}, nil); err != nil {
-				t.Fatal(err)
-			}
-			same(t, "who", test.want, c.Who())
+			expect.Nil(t, c.Do(t.Context(), aliyun.Request{Action: "X"}, nil))
+			expect.Same(t, "who", test.want, c.Who())
 		})
 	}
 }
@@ -168,12 +170,8 @@ func home(t *testing.T, cli string) {
 	if cli == "" {
 		return
 	}
-	if err := os.MkdirAll(filepath.Join(dir, ".aliyun"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, ".aliyun", "config.json"), []byte(cli), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	expect.Nil(t, os.MkdirAll(filepath.Join(dir, ".aliyun"), 0o700))
+	expect.Nil(t, os.WriteFile(filepath.Join(dir, ".aliyun", "config.json"), []byte(cli), 0o600))
 }
 
 func TestWithoutCredentialsTheWholeReasonIsToldEveryTime(t *testing.T) {
@@ -187,12 +185,24 @@ func TestWithoutCredentialsTheWholeReasonIsToldEveryTime(t *testing.T) {
 	c := open(t, a, w.Env)
 	for range 3 {
 		err := aliyun.ForDriver(c.Do(t.Context(), aliyun.Request{Action: "X"}, nil))
-		failsWith(t, err, "ALIBABA_CLOUD_ACCESS_KEY_ID", "credentials.profile")
-		failsWith(t, err, "config.json is not JSON", "")
+		expect.Error(t, err, "ALIBABA_CLOUD_ACCESS_KEY_ID", "credentials.profile")
+		expect.Error(t, err, "config.json is not JSON", "")
+		expect.Error(t, err, "no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID is not set, ", "")
 		if found := leaks(err.Error()); len(found) > 0 {
 			t.Errorf("the error holds %v: %v", found, err)
 		}
 	}
+}
+
+func TestOfFilesWithCredentialsThatAreNotThereIsSaidSo(t *testing.T) {
+	home(t, "")
+	t.Setenv("HOME", t.TempDir())
+	a := account()
+	a.AccessKeyID, a.AccessKeySecret, a.SecurityToken = "", "", ""
+	err := open(t, a, newWorld(nil, stsKey()).Env).Do(t.Context(), aliyun.Request{Action: "X"}, nil)
+	expect.Error(t, err, "no credentials: ALIBABA_CLOUD_ACCESS_KEY_ID is not set, ", "")
+	expect.Error(t, err, "config.json is not there, ", "")
+	expect.Error(t, err, "credentials is not there", "")
 }
 
 func TestWhatIsWrongWithAnAccountIsSaid(t *testing.T) {
@@ -215,7 +225,7 @@ func TestWhatIsWrongWithAnAccountIsSaid(t *testing.T) {
 		test.edit(&a)
 		t.Run(name, func(t *testing.T) {
 			err := a.Validate()
-			failsWith(t, err, test.want, "")
+			expect.Error(t, err, test.want, "")
 			if err != nil && strings.Contains(err.Error(), "verySecret") {
 				t.Errorf("the secret is in the error: %v", err)
 			}
@@ -226,5 +236,5 @@ func TestWhatIsWrongWithAnAccountIsSaid(t *testing.T) {
 func TestTheSDKIsNotUsedWhileItPrintsKeys(t *testing.T) {
 	t.Setenv("DEBUG", "app,sdk")
 	_, err := aliyun.OpenSLB(account(), driver.Env{})
-	failsWith(t, err, "DEBUG=sdk", "unset DEBUG")
+	expect.Error(t, err, "DEBUG=sdk", "unset DEBUG")
 }

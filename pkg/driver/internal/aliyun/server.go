@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"cmp"
 	"encoding/json"
 	"net"
 	"strconv"
@@ -60,7 +61,7 @@ func (t *Tag) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &both); err != nil {
 		return err
 	}
-	t.Key, t.Value = string(orElse(both.TagKey, both.Key)), string(orElse(both.TagValue, both.Value))
+	t.Key, t.Value = string(cmp.Or(both.TagKey, both.Key)), string(cmp.Or(both.TagValue, both.Value))
 	return nil
 }
 

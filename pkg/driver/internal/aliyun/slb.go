@@ -1,6 +1,7 @@
 package aliyun
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,7 +34,7 @@ func (l slbServers) servers() []Server {
 	all := make([]Server, len(l.BackendServer))
 	for i, s := range l.BackendServer {
 		all[i] = s.Server
-		all[i].Type = orElse(s.Kind, "ecs")
+		all[i].Type = cmp.Or(s.Kind, "ecs")
 	}
 	return all
 }
@@ -91,117 +92,6 @@ func (c SLB) Balancer(ctx context.Context, id string) (SLBBalancer, error) {
 		servers[i].Port = 0
 	}
 	return SLBBalancer{out.LoadBalancerStatus, out.ModificationProtectionStatus, Owner(out.ServiceManagedMode, out.Tags.Tag), servers}, err
-}
-
-// SLBListener is a listener.
-type SLBListener struct {
-	Port        int
-	Protocol    string // http, https, tcp, udp
-	Group       string // the vserver group; empty uses the default group
-	MasterSlave string // the master/slave group
-	Scheduler   string
-	Forwards    bool // an HTTP listener that only redirects
-	Unchecked   bool
-}
-
-// Name is how plans call it: 80/http.
-func (l SLBListener) Name() string { return strconv.Itoa(l.Port) + "/" + l.Protocol }
-
-type slbListenerConfig struct {
-	ListenerForward          string `json:"ListenerForward"`
-	HealthCheck              string `json:"HealthCheck"`
-	HealthCheckSwitch        string `json:"HealthCheckSwitch"`
-	MasterSlaveServerGroupID string `json:"MasterSlaveServerGroupId"`
-}
-
-// Listeners reads all listeners of a load balancer.
-func (c SLB) Listeners(ctx context.Context, lb string) ([]SLBListener, error) {
-	type one struct {
-		ListenerPort        Number            `json:"ListenerPort"`
-		ListenerProtocol    string            `json:"ListenerProtocol"`
-		VServerGroupID      string            `json:"VServerGroupId"`
-		Scheduler           string            `json:"Scheduler"`
-		HTTPListenerConfig  slbListenerConfig `json:"HTTPListenerConfig"`
-		HTTPSListenerConfig slbListenerConfig `json:"HTTPSListenerConfig"`
-		TCPListenerConfig   slbListenerConfig `json:"TCPListenerConfig"`
-		UDPListenerConfig   slbListenerConfig `json:"UDPListenerConfig"`
-	}
-	var all []SLBListener
-	err := pages(func(token string) (string, error) {
-		var out struct {
-			NextToken string
-			Listeners []one
-		}
-		p := Params{"LoadBalancerId.1": lb, "MaxResults": "100", "NextToken": token}
-		err := c.Do(ctx, Request{Action: "DescribeLoadBalancerListeners", Resource: lb, Params: p}, &out)
-		for _, l := range out.Listeners {
-			protocol := strings.ToLower(l.ListenerProtocol)
-			cfg := map[string]slbListenerConfig{"http": l.HTTPListenerConfig, "https": l.HTTPSListenerConfig, "tcp": l.TCPListenerConfig, "udp": l.UDPListenerConfig}[protocol]
-			all = append(all, SLBListener{
-				Port: int(l.ListenerPort), Protocol: protocol, Group: l.VServerGroupID, MasterSlave: cfg.MasterSlaveServerGroupID,
-				Scheduler: l.Scheduler, Forwards: strings.EqualFold(cfg.ListenerForward, "on"),
-				Unchecked: strings.EqualFold(cfg.HealthCheck, "off") || strings.EqualFold(cfg.HealthCheckSwitch, "off"),
-			})
-		}
-		return out.NextToken, err
-	})
-	return all, err
-}
-
-// Groups reads the names of a load balancer's vserver groups and the rules
-// that use them, by group.
-func (c SLB) Groups(ctx context.Context, lb string) (rules map[string][]string, err error) {
-	var out struct {
-		VServerGroups struct {
-			VServerGroup []struct {
-				VServerGroupID    string `json:"VServerGroupId"`
-				AssociatedObjects struct {
-					Rules struct {
-						Rule []struct {
-							RuleID string `json:"RuleId"`
-						}
-					}
-				}
-			}
-		}
-	}
-	p := Params{"LoadBalancerId": lb, "IncludeListener": "true", "IncludeRule": "true"}
-	err = c.Do(ctx, Request{Action: "DescribeVServerGroups", Resource: lb, Params: p}, &out)
-	rules = map[string][]string{}
-	for _, g := range out.VServerGroups.VServerGroup {
-		rules[g.VServerGroupID] = []string{}
-		for _, r := range g.AssociatedObjects.Rules.Rule {
-			rules[g.VServerGroupID] = append(rules[g.VServerGroupID], r.RuleID)
-		}
-	}
-	return rules, err
-}
-
-// SLBRule is a forwarding rule of an HTTP or HTTPS listener.
-type SLBRule struct {
-	LoadBalancer string
-	Port         int
-	Group        string
-	Scheduler    string // empty: the listener's
-	Owner        string
-}
-
-// Rule reads a rule.
-func (c SLB) Rule(ctx context.Context, id string) (SLBRule, error) {
-	var out struct {
-		LoadBalancerID     string `json:"LoadBalancerId"`
-		ListenerPort       Number `json:"ListenerPort"`
-		VServerGroupID     string `json:"VServerGroupId"`
-		Scheduler          string `json:"Scheduler"`
-		ListenerSync       string `json:"ListenerSync"`
-		ServiceManagedMode string `json:"ServiceManagedMode"`
-	}
-	err := c.Do(ctx, Request{Action: "DescribeRuleAttribute", Resource: id, Params: Params{"RuleId": id}}, &out)
-	r := SLBRule{out.LoadBalancerID, int(out.ListenerPort), out.VServerGroupID, out.Scheduler, Owner(out.ServiceManagedMode, nil)}
-	if strings.EqualFold(out.ListenerSync, "on") {
-		r.Scheduler = ""
-	}
-	return r, err
 }
 
 // SLBHealth is what a listener's health check says about one server.
@@ -293,36 +183,4 @@ func (c SLB) SetGroupWeights(ctx context.Context, group string, servers []Server
 func (c SLB) SetDefaultWeights(ctx context.Context, lb string, servers []Server) error {
 	p := Params{"LoadBalancerId": lb, "BackendServers": slbBackends(servers)}
 	return c.Do(ctx, Request{Action: "SetBackendServers", Resource: lb, Params: p, Write: true}, nil)
-}
-
-// SwitchListener points a listener at another vserver group.
-func (c SLB) SwitchListener(ctx context.Context, lb string, l SLBListener, group string) error {
-	p := Params{"LoadBalancerId": lb, "ListenerPort": strconv.Itoa(l.Port), "VServerGroup": "on", "VServerGroupId": group}
-	action := "SetLoadBalancer" + strings.ToUpper(l.Protocol) + "ListenerAttribute"
-	return c.Do(ctx, Request{Action: action, Resource: lb + " " + l.Name(), Params: p, Write: true}, nil)
-}
-
-// SwitchRule points a rule at another vserver group.
-func (c SLB) SwitchRule(ctx context.Context, rule, group string) error {
-	p := Params{"RuleId": rule, "VServerGroupId": group}
-	return c.Do(ctx, Request{Action: "SetRule", Resource: rule, Params: p, Write: true}, nil)
-}
-
-// maxPages bounds a list whose end never comes.
-const maxPages = 1000
-
-// pages calls one with the token of the next page until there is none.
-func pages(one func(token string) (string, error)) error {
-	token := ""
-	for range maxPages {
-		next, err := one(token)
-		if err != nil || next == "" {
-			return err
-		}
-		if next == token {
-			return fmt.Errorf("the list repeats its page %q", next)
-		}
-		token = next
-	}
-	return fmt.Errorf("the list has more than %d pages", maxPages)
 }

@@ -105,10 +105,12 @@ func userAgent() string {
 	return "flip/" + version
 }
 
-// What nobody may see: the query of a URL, and the parameters that prove who
+// What nobody may see: the query of a URL and the password in one (of a proxy),
+// and the parameters that prove who
 // asks wherever they stand, plain (Signature=...), in JSON, or encoded as they
 // are in a string to sign.
 var (
+	user    = regexp.MustCompile(`://[^\s"'<>/?]*@`)
 	query   = regexp.MustCompile(`(?i)(https?://[^\s"'<>?]*)\?[^\s"'<>]*`)
 	plain   = regexp.MustCompile(`(?i)(AccessKeyId|AccessKeySecret|SecurityToken|Signature|SignatureNonce|BearerToken)("?\s*[:=]\s*"?)[^&\s"'<>]+`)
 	encoded = regexp.MustCompile(`(?i)(AccessKeyId|AccessKeySecret|SecurityToken|Signature|SignatureNonce|BearerToken)(%3D|%253D)(?:[^&\s"'<>%]|%[013-9A-F][0-9A-F]|%2[0-57-9A-F])*`)
@@ -117,6 +119,7 @@ var (
 // scrub hides them. A name that none of the signs follows stays:
 // "InvalidAccessKeyId.NotFound: Specified access key".
 func scrub(text string) string {
+	text = user.ReplaceAllString(text, "://***@")
 	text = query.ReplaceAllString(text, "$1?***")
 	text = encoded.ReplaceAllString(text, "$1$2***")
 	return plain.ReplaceAllString(text, "$1 ***")

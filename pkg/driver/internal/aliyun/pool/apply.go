@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/internal/aliyun"
@@ -30,9 +29,12 @@ type binding struct {
 func (w work) empty() bool { return len(w.raise) == 0 && len(w.lower) == 0 && len(w.bind) == 0 }
 
 // after is every member with the weight that it has when the work is done.
-func (w work) after() []Member {
-	next := index(slices.Concat(w.raise, w.lower))
-	all := slices.Clone(w.members)
+func (w work) after() []Member { return given(w.members, slices.Concat(w.raise, w.lower)) }
+
+// given is every member, with the weights of those that change.
+func given(members, changed []Member) []Member {
+	next := index(changed)
+	all := slices.Clone(members)
 	for i, m := range all {
 		if n, changed := next[m.ID]; changed {
 			all[i].Weight = n.Weight
@@ -176,7 +178,7 @@ func (t *Target) weighted(m Member, to state.Value) (Member, error) {
 
 // bind switches one listener or rule.
 func (t *Target) bind(ctx context.Context, b binding) error {
-	return t.sure(ctx, b.ID+" "+b.Attr+" "+string(b.to), func(token string) error {
+	return t.sure(ctx, func(token string) error {
 		return t.bindings.Write(ctx, b.Bound, b.to, token)
 	}, func(ctx context.Context) (bool, error) {
 		bound, err := t.bindings.Read(ctx)
@@ -203,11 +205,7 @@ func (t *Target) batches(ctx context.Context, members []Member) error {
 }
 
 func (t *Target) batch(ctx context.Context, part []Member) error {
-	var about strings.Builder
-	for _, m := range part {
-		fmt.Fprintf(&about, "%s=%d ", m.ID, m.Weight)
-	}
-	return t.sure(ctx, about.String(), func(token string) error {
+	return t.sure(ctx, func(token string) error {
 		return t.members.Write(ctx, part, token)
 	}, func(ctx context.Context) (bool, error) {
 		members, err := t.list(ctx)
@@ -225,23 +223,23 @@ func shows(members, wanted []Member) bool {
 // harmless.
 const repeats = 3
 
-// sure makes a write whose answer may get lost. Where the write has a token it
-// is sent again with the same one, which cannot happen twice. Elsewhere flip
-// looks, and leaves it to its caller when the effect does not show.
-func (t *Target) sure(ctx context.Context, about string, write func(token string) error, landed func(context.Context) (bool, error)) error {
-	token := t.token(about)
+// sure makes a write whose answer may get lost. Where a write has a token it is
+// sent again with the same one, which cannot happen twice. Elsewhere flip looks,
+// and leaves it to its caller when the effect does not show. A token ends with
+// its write: used again later, after somebody undid the write, it would get the
+// old answer and change nothing.
+func (t *Target) sure(ctx context.Context, write func(token string) error, landed func(context.Context) (bool, error)) error {
+	token := "flip-" + rand.Text()
 	for try := 1; ; try++ {
 		err := write(token)
 		if aliyun.ClassOf(err) != aliyun.Ambiguous && !errors.Is(err, errJob) {
-			t.forget(about)
 			return err
 		}
 		if ctx.Err() != nil {
-			return err // the token stays for who tries again
+			return err
 		}
 		driver.Progress(ctx, "an answer was lost, looking: "+err.Error())
 		if yes, lerr := landed(ctx); lerr == nil && yes {
-			t.forget(about)
 			return nil
 		}
 		if !t.Tokens || try == repeats {
@@ -251,20 +249,4 @@ func (t *Target) sure(ctx context.Context, about string, write func(token string
 			return err
 		}
 	}
-}
-
-// token is the one of that write, the same while its fate is unknown.
-func (t *Target) token(about string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.tokens[about] == "" {
-		t.tokens[about] = "flip-" + rand.Text()
-	}
-	return t.tokens[about]
-}
-
-func (t *Target) forget(about string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.tokens, about)
 }

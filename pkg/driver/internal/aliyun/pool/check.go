@@ -89,7 +89,8 @@ func imagined(s state.State, members []Member, bound map[string]Bound) ([]Member
 }
 
 // Permit says whether flip may change the target: its own reasons against it,
-// and where the API can be asked, whether it would take a write.
+// whether it may see health, and where the API can be asked, whether it would
+// take a write. The classic load balancer cannot be asked.
 func (t *Target) Permit(ctx context.Context) error {
 	if t.members == nil {
 		_, err := t.bound(ctx)
@@ -98,15 +99,18 @@ func (t *Target) Permit(ctx context.Context) error {
 	if err := t.members.Refuse(ctx); err != nil {
 		return t.failed(err)
 	}
+	members, err := t.list(ctx)
+	if err != nil || len(members) == 0 {
+		return t.failed(err)
+	}
+	if _, err := t.members.Health(ctx, members[:1]); aliyun.ClassOf(err) == aliyun.Auth {
+		return t.failed(fmt.Errorf("flip may not see whether members are healthy: %w", err))
+	}
 	asker, ok := t.members.(interface {
 		MayWrite(ctx context.Context, members []Member) error
 	})
 	if !ok {
 		return nil
-	}
-	members, err := t.list(ctx)
-	if err != nil || len(members) == 0 {
-		return t.failed(err)
 	}
 	err = asker.MayWrite(ctx, members[:1])
 	if c := aliyun.ClassOf(err); c == aliyun.Auth || c == aliyun.Invalid {

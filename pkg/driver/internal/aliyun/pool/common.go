@@ -6,6 +6,9 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/flip-cli/flip/pkg/driver"
+	"github.com/flip-cli/flip/pkg/state"
 )
 
 // Common is the part of a target's block that the load balancers share.
@@ -58,4 +61,28 @@ func Unique(what string, ids []string) error {
 		}
 	}
 	return nil
+}
+
+// Kind is that of members with a weight; zero is the doc of their weight.
+func Kind(name, doc, zero string) driver.Kind {
+	return driver.Kind{
+		Name: name, Member: true, Doc: doc, Capacity: capacity,
+		Attributes: []driver.Attribute{{Name: Weight, Type: driver.TypeInt, Min: MinWeight, Max: MaxWeight, Doc: zero}},
+	}
+}
+
+func capacity(attrs map[string]state.Value) float64 {
+	w, _ := attrs[Weight].Float()
+	return max(w, 0)
+}
+
+// Scopes names what a target changes, by its ids; empty ones are left out.
+func Scopes(product, region string, ids ...string) []string {
+	var scopes []string
+	for _, id := range ids {
+		if id != "" {
+			scopes = append(scopes, product+"://"+region+"/"+id)
+		}
+	}
+	return scopes
 }

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,9 +38,29 @@ func One(ctx context.Context, api GroupAPI, id string) (aliyun.ServerGroup, erro
 	}
 	g, ok := groups[id]
 	if !ok {
-		return g, driver.Permanent(missing{hint.Wrap(fmt.Errorf("no server group %s", id), "is it an id (sgp-...) of this region?")})
+		return g, Missing(hint.Wrap(fmt.Errorf("no server group %s", id), "is it an id (sgp-...) of this region?"))
 	}
 	return g, nil
+}
+
+// Serves refuses a group that has no server with a weight.
+func Serves(ctx context.Context, api GroupAPI, id string) error {
+	if _, err := One(ctx, api, id); err != nil {
+		return err
+	}
+	servers, err := api.Servers(ctx, id)
+	if err != nil {
+		return err
+	}
+	return Weighted("server group "+id, servers)
+}
+
+// Weighted refuses a group of servers without any weight.
+func Weighted(what string, servers []aliyun.Server) error {
+	if slices.ContainsFunc(servers, func(s aliyun.Server) bool { return s.Weight > 0 }) {
+		return nil
+	}
+	return driver.Permanent(hint.Wrap(fmt.Errorf("%s has no server with a weight", what), "give its servers weight first"))
 }
 
 // List reads the servers, all pages. An empty list may be that of a group that

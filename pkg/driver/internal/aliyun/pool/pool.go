@@ -110,16 +110,15 @@ type Target struct {
 	// compare-and-set.
 	writing chan struct{}
 
-	mu     sync.Mutex
-	known  map[string]state.Object // members that were seen, by id
-	tokens map[string]string       // of writes whose fate is unknown
+	mu    sync.Mutex
+	known map[string]state.Object // members that were seen, by id
 }
 
 // New makes a target.
 func New(o Options, m Members, b Bindings, closing func()) *Target {
 	return &Target{
 		Options: o, members: m, bindings: b, close: closing, writing: make(chan struct{}, 1),
-		known: map[string]state.Object{}, tokens: map[string]string{},
+		known: map[string]state.Object{},
 	}
 }
 
@@ -267,10 +266,12 @@ func (t *Target) unknown(id string, members []Member) error {
 	}
 	slices.Sort(names)
 	_, short, _ := strings.Cut(id, "/")
-	return driver.Permanent(missing{hint.Wrap(fmt.Errorf("the load balancer has no member %s", short), "members: %s", some(names))})
+	return Missing(hint.Wrap(fmt.Errorf("the load balancer has no member %s", short), "members: %s", some(names)))
 }
 
-// missing is driver.ErrNotFound with its own words.
+// Missing marks err: what it is about does not exist, and will not by waiting.
+func Missing(err error) error { return driver.Permanent(missing{err}) }
+
 type missing struct{ error }
 
 func (m missing) Unwrap() []error { return []error{m.error, driver.ErrNotFound} }

@@ -79,15 +79,15 @@ func (t *Target) safe(ctx context.Context, w work) error {
 	}
 }
 
-// remains looks once at who would be left. It returns what is to be waited
-// for, or nothing.
+// remains looks once at who would be left. What rose counts with the weight
+// that is shown now, whatever flip wrote: somebody may have taken it back. It
+// returns what is to be waited for, or nothing.
 func (t *Target) remains(ctx context.Context, w work) (string, error) {
 	members, err := t.list(ctx)
 	if err != nil {
 		return "", err
 	}
-	w.members = members
-	left := weighted(w.after())
+	left := weighted(given(members, w.lower))
 	if len(left) == 0 {
 		return "", nobody(w.lower)
 	}
@@ -142,10 +142,14 @@ func (t *Target) sick(ctx context.Context, wanted []Member) (string, error) {
 	}
 	by := index(members)
 	var now []Member
+	var bad []string
 	for _, m := range wanted {
 		live, ok := by[m.ID]
-		if !ok {
+		switch {
+		case !ok:
 			return "", t.unknown(m.ID, members)
+		case live.Weight != m.Weight:
+			bad = append(bad, fmt.Sprintf("%s has weight %d, not %d", m.Name, live.Weight, m.Weight))
 		}
 		now = append(now, live)
 	}
@@ -153,7 +157,6 @@ func (t *Target) sick(ctx context.Context, wanted []Member) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var bad []string
 	for _, m := range now {
 		if c := checks[m.ID]; c.State == aliyun.Pending || c.State == aliyun.Bad {
 			bad = append(bad, m.Name+" is "+c.Detail)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
@@ -130,7 +131,9 @@ func (t *Target) serve(ctx context.Context, changes []state.Change) error {
 				return err
 			}
 		case begins(c):
-			raised = append(raised, Member{ID: c.Object})
+			weight, _ := c.To.Int()
+			_, name, _ := strings.Cut(c.Object, "/")
+			raised = append(raised, Member{ID: c.Object, Name: name, Weight: weight})
 		}
 	}
 	if len(raised) == 0 {
