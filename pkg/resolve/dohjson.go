@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -22,6 +23,7 @@ type jsonRecord struct {
 func (a ask) readJSON(body []byte) (Answer, error) {
 	var doc struct {
 		Status    *int         `json:"Status"`
+		TC        bool         `json:"TC"`
 		Answer    []jsonRecord `json:"Answer"`
 		Authority []jsonRecord `json:"Authority"`
 	}
@@ -32,7 +34,7 @@ func (a ask) readJSON(body []byte) (Answer, error) {
 		return Answer{}, errors.New("the answer has no Status")
 	}
 	m := a.message()
-	m.Response, m.Rcode, m.Extra = true, *doc.Status, nil
+	m.Response, m.Rcode, m.Truncated, m.Extra = true, *doc.Status, doc.TC, nil
 	var err error
 	if m.Answer, err = records(doc.Answer); err != nil {
 		return Answer{}, err
@@ -48,8 +50,8 @@ func records(list []jsonRecord) ([]dns.RR, error) {
 	var all []dns.RR
 	for _, r := range list {
 		kind, ok := dns.TypeToString[r.Type]
-		if !ok {
-			continue
+		if !ok || !slices.Contains(Types(), kind) {
+			continue // signatures and the like
 		}
 		data := r.Data
 		if kind == "TXT" && !strings.HasPrefix(data, `"`) {

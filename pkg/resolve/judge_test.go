@@ -99,6 +99,7 @@ func TestAViewDecidesByItsQuorum(t *testing.T) {
 		"four of five suffice":                          {"80%", "wait", []resolve.Answer{auth, old, now, now, now, now}, "pass: auth 1/1, isp 1/5 still 192.0.2.1 (ttl 37)"},
 		"three of five do not":                          {"80%", "wait", []resolve.Answer{old, old, now, now, now}, "fail: isp 2/5 still 192.0.2.1 (ttl 37)"},
 		"a number suffices":                             {"2", "wait", []resolve.Answer{old, now, now}, "pass: isp 1/3 still 192.0.2.1 (ttl 37)"},
+		"a smaller number does not":                     {"2", "wait", []resolve.Answer{old, old, now}, "fail: isp 2/3 still 192.0.2.1 (ttl 37)"},
 		"a view with fewer needs all":                   {"2", "wait", []resolve.Answer{said("auth", "192.0.2.1"), now, now}, "fail: auth 1/1 still 192.0.2.1 (ttl 37), isp 2/2"},
 		"many samples do not outvote a name server":     {"90%", "wait", []resolve.Answer{said("auth", "192.0.2.1"), now, now, now, now, now, now, now, now, now, now}, "fail: auth 1/1 still 192.0.2.1 (ttl 37), isp 10/10"},
 		"a silent one decides nothing":                  {"all", "wait", []resolve.Answer{auth, silent, now}, "undecided: auth 1/1, isp 1/2, 1 unknown: 10.0.0.2:53: no answer within 5s"},

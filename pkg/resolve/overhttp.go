@@ -55,7 +55,7 @@ func (v *overHTTP) ask(ctx context.Context, q Question, client netip.Addr) (Answ
 		return Answer{}, whyLost(err)
 	}
 	got := found[q.Name]
-	a := Answer{HasTTL: true, MinTTL: got.TTL, MaxTTL: got.TTL, Server: got.ServiceIP.String()}
+	a := Answer{HasTTL: true, MinTTL: got.TTL, MaxTTL: got.TTL, FullTTL: true, Server: got.ServiceIP.String()}
 	if client.IsValid() {
 		a.Client = client.String()
 	}

@@ -52,6 +52,9 @@ type Answer struct {
 	// MinTTL and MaxTTL are the remaining times of all records of the answer,
 	// aliases among them; of an empty one how long that may be kept (RFC 2308).
 	MinTTL, MaxTTL time.Duration
+	// FullTTL: the times above are told to whoever asks, whenever that is, and
+	// do not count down. Who asked just before keeps the answer for all of it.
+	FullTTL bool
 	// Authoritative is the AA bit.
 	Authoritative bool
 

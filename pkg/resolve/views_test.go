@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,11 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/flip-cli/flip/pkg/httpdns/httpdnstest"
 	"github.com/flip-cli/flip/pkg/resolve"
 	"github.com/flip-cli/flip/pkg/resolve/resolvetest"
 	"github.com/flip-cli/flip/pkg/secret"
-	"github.com/flip-cli/flip/pkg/trust"
 )
 
 // kinds are the views of one server, each as it asks it.
@@ -121,6 +116,9 @@ func TestWhatABlockedVantageSeesIsUnknownWithTheReason(t *testing.T) {
 		"a server that refuses":                    {resolvetest.Habit{Rcode: "REFUSED"}, "", "REFUSED"},
 		"a server that is silent":                  {resolvetest.Habit{Drop: -1}, "authoritative dns", "no answer within 2s"},
 		"a server that answers something else":     {resolvetest.Habit{Other: true}, "authoritative dns doh wire", "another question"},
+		"a server that says what it was asked":     {resolvetest.Habit{Echo: true}, "authoritative dns doh wire", "another question"},
+		"a page in front of the server":            {resolvetest.Habit{ContentType: "text/html"}, "doh wire", `the answer is "text/html", not application/dns-message`},
+		"a page in front of the JSON":              {resolvetest.Habit{Body: `{"Status":0,"Answer":[]}`, ContentType: "text/html; charset=utf-8"}, "doh json", `the answer is "text/html", not JSON`},
 		"a name server without authority":          {resolvetest.Habit{Resolver: true}, "authoritative", "without authority"},
 		"a resolver that refers":                   {resolvetest.Habit{Referral: true}, "dns doh wire", "refers to other servers"},
 		"a web server that fails":                  {resolvetest.Habit{Status: 503}, "doh wire doh json", "status 503"},
@@ -128,6 +126,10 @@ func TestWhatABlockedVantageSeesIsUnknownWithTheReason(t *testing.T) {
 		"a web server that says nonsense":          {resolvetest.Habit{Body: "nonsense"}, "doh wire doh json", "not "},
 		"a web server that never stops talking":    {resolvetest.Habit{Body: strings.Repeat("x", 70<<10)}, "doh wire doh json", "longer than 64 KiB"},
 		"a web server that hides a record in text": {resolvetest.Habit{Body: `{"Status":0,"Answer":[{"name":"www.example.com. 5 IN A 192.0.2.9\n","type":1,"TTL":5,"data":"192.0.2.1"}]}`}, "doh json", "not the name of a record"},
+		"JSON that says that it is cut off":        {resolvetest.Habit{Body: `{"Status":0,"TC":true,"Answer":[{"name":"www.example.com.","type":1,"TTL":5,"data":"192.0.2.1"}]}`}, "doh json", "cut off"},
+		"JSON of a failure with an answer":         {resolvetest.Habit{Body: `{"Status":2,"Answer":[{"name":"www.example.com.","type":1,"TTL":5,"data":"192.0.2.1"}]}`}, "doh json", "SERVFAIL"},
+		"JSON with an address that is none":        {resolvetest.Habit{Body: `{"Status":0,"Answer":[{"name":"www.example.com.","type":1,"TTL":5,"data":"192.0.2"}]}`}, "doh json", "not the data"},
+		"an answer that is cut off":                {resolvetest.Habit{Truncate: true}, "doh wire", "cut off"},
 		"JSON without a status":                    {resolvetest.Habit{Body: `{"Answer":[]}`}, "doh json", "no Status"},
 	} {
 		s := resolvetest.Start(t, "127.0.0.1")
@@ -166,20 +168,6 @@ func TestAClosedPortIsUnknown(t *testing.T) {
 	}
 }
 
-func TestALostPacketIsAskedAgainAndATruncatedAnswerOverTCP(t *testing.T) {
-	s := resolvetest.Start(t, "127.0.0.1")
-	s.Set("www.example.com A", 60, "192.0.2.1")
-	v := open(t, resolve.Config{DNS: []string{s.Addr}, Timeout: 3 * time.Second}, resolve.Env{})
-	want := resolve.Answer{Values: []string{"192.0.2.1"}, HasTTL: true, MinTTL: seconds(60), MaxTTL: seconds(60), Authoritative: true}
-	s.Behave(resolvetest.Habit{Drop: 1})
-	sees(t, v, www, want)
-	s.Behave(resolvetest.Habit{Truncate: true})
-	sees(t, v, www, want)
-	if q := s.Queries(); q[len(q)-1].Network != "tcp" {
-		t.Errorf("asked %+v", q)
-	}
-}
-
 func TestNameServersAreAskedWithoutRecursionAndResolversWithIt(t *testing.T) {
 	one, two := resolvetest.Start(t, "127.0.0.1"), resolvetest.Start(t, "127.0.0.2")
 	one.Set("www.example.com A", 60, "192.0.2.1")
@@ -214,80 +202,6 @@ func TestATargetWithoutNameServersIsUnknown(t *testing.T) {
 		if got := v.Look(t.Context(), www); len(got) != 1 || got[0].Unknown != want || got[0].View != "v" {
 			t.Errorf("%+v, want %q", got, want)
 		}
-	}
-}
-
-func TestOverHTTPSTheAgeIsTakenOffAndTheSubnetIsSent(t *testing.T) {
-	s := resolvetest.New()
-	s.Set("www.example.com A", 60, "192.0.2.1")
-	for _, format := range []string{"wire", "json"} {
-		s.Behave(resolvetest.Habit{Age: "25"})
-		v := open(t, resolve.Config{DoH: secret.Ref(doh(t, s) + "{?dns}"), Format: format, Subnet: "203.0.113.0/24", Samples: 2}, resolve.Env{})
-		want := resolve.Answer{Values: []string{"192.0.2.1"}, Client: "203.0.113.0/24", HasTTL: true, MinTTL: seconds(35), MaxTTL: seconds(35), Authoritative: format == "wire"}
-		sees(t, v, www, want, want)
-		s.Behave(resolvetest.Habit{Age: "90"})
-		if got := v.Look(t.Context(), www)[0]; got.MaxTTL != 0 {
-			t.Errorf("%s: an answer older than its TTL has %s left", format, got.MaxTTL)
-		}
-	}
-	for _, q := range s.Queries() {
-		if q.Subnet != "203.0.113.0/24" {
-			t.Errorf("asked %+v, want the subnet", q)
-		}
-	}
-	for _, q := range s.Queries()[:4] { // the stand-in gives JSON an id of its own
-		if q.ID != 0 {
-			t.Errorf("asked %+v, want id 0, so that caches can help", q)
-		}
-	}
-}
-
-func TestTheSecretInAURLIsShownNowhere(t *testing.T) {
-	redactor := &secret.Redactor{}
-	r := secret.NewResolver(redactor)
-	s := resolvetest.New()
-	url := doh(t, s)
-	r.Getenv = func(string) (string, bool) { return "the-long-token", true }
-	v := open(t, resolve.Config{DoH: secret.Ref(url + "/${env:TOKEN}")}, resolve.Env{Secrets: r})
-	s.Behave(resolvetest.Habit{Status: 404})
-	got := v.Look(t.Context(), www)[0]
-	if text := got.Vantage + got.Unknown; strings.Contains(text, "the-long-token") || !strings.Contains(text, "${env:TOKEN}") {
-		t.Errorf("it shows %s", text)
-	}
-}
-
-func TestHTTPDNSIsAskedForEveryClient(t *testing.T) {
-	s := httpdnstest.New(httpdnstest.Options{})
-	s.AnswerFor("1.0.0.0/8", www.Name, 300, "192.0.2.1")
-	s.AnswerFor("223.104.0.0/16", www.Name, 60, "192.0.2.2")
-	addr, _, pem := httpdnstest.StartTLS(t, s, "127.0.0.1", "edge.example.net")
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, pem, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	clients := []netip.Addr{netip.MustParseAddr("1.1.1.1"), netip.MustParseAddr("223.104.212.138"), netip.MustParseAddr("8.8.8.8")}
-	v := open(t, resolve.Config{HTTPDNS: &resolve.HTTPDNS{
-		Clusters: []string{"127.0.0.1:1", addr}, Clients: clients, ServerName: "edge.example.net", TLS: trust.TLS{CA: ca},
-	}}, resolve.Env{})
-	got := v.Look(t.Context(), www)
-	if !strings.Contains(got[2].Unknown, "answered without an address") {
-		t.Errorf("a client that the service has nothing for: %+v", got[2])
-	}
-	for i, want := range []resolve.Answer{
-		{Vantage: "client 1.1.1.1", Server: "127.0.0.1", Client: "1.1.1.1", Values: []string{"192.0.2.1"}, HasTTL: true, MinTTL: seconds(300), MaxTTL: seconds(300)},
-		{Vantage: "client 223.104.212.138", Server: "127.0.0.1", Client: "223.104.212.138", Values: []string{"192.0.2.2"}, HasTTL: true, MinTTL: seconds(60), MaxTTL: seconds(60)},
-	} {
-		want.View, want.Sample, want.At, want.Latency = "v", 1, got[i].At, got[i].Latency
-		if diff := cmp.Diff(want, got[i]); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-	}
-	six := v.Look(t.Context(), resolve.Question{Name: www.Name, Type: "AAAA"})[0]
-	if !strings.Contains(six.Unknown, "no cluster is reached over IPv6") {
-		t.Errorf("AAAA: %+v", six)
-	}
-	if txt := v.Look(t.Context(), resolve.Question{Name: www.Name, Type: "TXT"})[0]; !strings.Contains(txt.Unknown, "addresses only") {
-		t.Errorf("TXT: %+v", txt)
 	}
 }
 

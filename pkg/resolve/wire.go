@@ -56,8 +56,9 @@ func (a ask) unpack(b []byte) (Answer, error) {
 	return a.read(m)
 }
 
-// exchange asks a server (host:port) over UDP, twice where an answer is lost,
-// and over TCP where it does not fit.
+// exchange asks a server (host:port) over UDP, twice where an answer is lost.
+// What comes cut off, damaged or as the answer to something else is asked for
+// over TCP, where nobody in between can answer so easily.
 func (a ask) exchange(ctx context.Context, server string) (Answer, error) {
 	a.id = true
 	limit := DefaultTimeout
@@ -67,18 +68,24 @@ func (a ask) exchange(ctx context.Context, server string) (Answer, error) {
 	var lost error
 	for try := range 2 {
 		m, err := exchange(ctx, "udp", server, a.message(), limit/3*time.Duration(try+1))
-		if err == nil && m.Truncated {
-			m, err = exchange(ctx, "tcp", server, a.message(), limit)
-		}
-		if err == nil {
+		if err == nil && !m.Truncated && a.answeredBy(m) {
 			return a.read(m)
 		}
-		lost = err
-		if e, ok := errors.AsType[net.Error](err); !ok || !e.Timeout() || ctx.Err() != nil {
+		if e, ok := errors.AsType[net.Error](err); !ok {
+			return a.overTCP(ctx, server, limit)
+		} else if lost = err; !e.Timeout() || ctx.Err() != nil {
 			break
 		}
 	}
 	return Answer{}, lost
+}
+
+func (a ask) overTCP(ctx context.Context, server string, limit time.Duration) (Answer, error) {
+	m, err := exchange(ctx, "tcp", server, a.message(), limit)
+	if err != nil {
+		return Answer{}, err
+	}
+	return a.read(m)
 }
 
 func exchange(ctx context.Context, network, server string, m *dns.Msg, limit time.Duration) (*dns.Msg, error) {
@@ -88,18 +95,29 @@ func exchange(ctx context.Context, network, server string, m *dns.Msg, limit tim
 	if err != nil {
 		return nil, err
 	}
+	defer conn.Close()
 	stop := context.AfterFunc(timed, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	c := &dns.Client{Net: network, UDPSize: udpSize}
+	// Without a limit of its own the library gives up after two seconds.
+	c := &dns.Client{Net: network, UDPSize: udpSize, Timeout: limit}
 	reply, _, err := c.ExchangeWithConnContext(timed, m, &dns.Conn{Conn: conn, UDPSize: udpSize})
-	conn.Close()
 	return reply, err
+}
+
+// answeredBy reports whether a message is an answer to the question.
+func (a ask) answeredBy(m *dns.Msg) bool {
+	return m.Response && len(m.Question) == 1 && strings.EqualFold(m.Question[0].Name, dns.Fqdn(a.Name)) && m.Question[0].Qtype == dns.StringToType[a.Type]
 }
 
 // read turns a message into an answer. An error is why it tells nothing.
 func (a ask) read(m *dns.Msg) (Answer, error) {
-	if !m.Response || len(m.Question) != 1 || !strings.EqualFold(m.Question[0].Name, dns.Fqdn(a.Name)) || m.Question[0].Qtype != dns.StringToType[a.Type] {
+	switch {
+	case !a.answeredBy(m) && len(m.Question) == 0 && m.Response && m.Rcode != dns.RcodeSuccess:
+		return Answer{}, errors.New(refusal(m)) // an error may leave the question out
+	case !a.answeredBy(m):
 		return Answer{}, errors.New("the answer is to another question")
+	case m.Truncated:
+		return Answer{}, errors.New("the answer is cut off")
 	}
 	if m.Rcode != dns.RcodeSuccess && m.Rcode != dns.RcodeNameError {
 		return Answer{}, errors.New(refusal(m))

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/adguard"
 	"github.com/flip-cli/flip/pkg/driver/adguard/adguardtest"
@@ -17,7 +18,7 @@ import (
 func first(t *testing.T, l lab) string {
 	t.Helper()
 	answer, err := wire.Client{}.Resolve(t.Context(), l.DNSAddress(), host, "A")
-	must(t, err)
+	expect.Nil(t, err)
 	if len(answer.Records) == 0 {
 		return ""
 	}
@@ -38,13 +39,13 @@ func TestFirstAnswerClientsMoveWithTheOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, adguardtest.Options{}, nil, a)
 			change := values(seq(a), test.both)
-			must(t, l.Apply(t.Context(), change))
-			must(t, l.Settle(t.Context(), change))
+			expect.Nil(t, l.Apply(t.Context(), change))
+			expect.Nil(t, l.Settle(t.Context(), change))
 			var got []string
 			for range 3 {
 				got = append(got, first(t, l))
 			}
-			same(t, "first answers", test.want, got)
+			expect.Same(t, "first answers", test.want, got)
 		})
 	}
 }
@@ -59,10 +60,10 @@ func TestTheOrderOfBeforeComesBack(t *testing.T) {
 			l := newLab(t, adguardtest.Options{}, nil, before...)
 			for _, to := range []state.Value{seq(a), seq("192.0.2.9"), seq("192.0.2.9", a, c)} {
 				there := values(seq(before...), to)
-				must(t, l.Apply(t.Context(), there))
-				same(t, "there", to.List(), l.Answers(host))
-				must(t, l.Apply(t.Context(), []state.Change{there[0].Inverse()}))
-				same(t, "back", rowsOf(before...), l.Rows())
+				expect.Nil(t, l.Apply(t.Context(), there))
+				expect.Same(t, "there", to.List(), l.Answers(host))
+				expect.Nil(t, l.Apply(t.Context(), []state.Change{there[0].Inverse()}))
+				expect.Same(t, "back", rowsOf(before...), l.Rows())
 			}
 		})
 	}
@@ -72,62 +73,62 @@ func TestASetThatTheServerWroteItsOwnWay(t *testing.T) {
 	t.Run("duplicates are shown, and gone after a change", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil, a, b, a)
 		o := l.see(t).Objects[www]
-		same(t, "values", seq(a, b), o.Attrs["values"])
+		expect.Same(t, "values", seq(a, b), o.Attrs["values"])
 		if !strings.Contains(o.Info["note"], "listed twice") {
 			t.Errorf("note %q", o.Info["note"])
 		}
-		must(t, l.Apply(t.Context(), values(seq(a, b), seq(a, b, c))))
-		same(t, "rows", rowsOf(a, b, c), slices.Clone(l.Rows()))
+		expect.Nil(t, l.Apply(t.Context(), values(seq(a, b), seq(a, b, c))))
+		expect.Same(t, "rows", rowsOf(a, b, c), slices.Clone(l.Rows()))
 	})
 	t.Run("the only answer twice is never none", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil, a, a)
-		must(t, l.Apply(t.Context(), values(seq(a), seq(a))))
-		same(t, "rows", rowsOf(a), l.Rows())
-		same(t, "what was put aside", 0, len(l.retired()))
+		expect.Nil(t, l.Apply(t.Context(), values(seq(a), seq(a))))
+		expect.Same(t, "rows", rowsOf(a), l.Rows())
+		expect.Same(t, "what was put aside", 0, len(l.retired()))
 	})
 	t.Run("an address in capitals is found by its text", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil, "2001:DB8::1")
-		must(t, l.Apply(t.Context(), []state.Change{set(v6, "values", seq("2001:db8::1"), seq("2001:db8::2", "2001:db8::3"))}))
-		same(t, "rows", rowsOf("2001:db8::2", "2001:db8::3"), l.Rows())
+		expect.Nil(t, l.Apply(t.Context(), []state.Change{set(v6, "values", seq("2001:db8::1"), seq("2001:db8::2", "2001:db8::3"))}))
+		expect.Same(t, "rows", rowsOf("2001:db8::2", "2001:db8::3"), l.Rows())
 	})
 	t.Run("disabled rows are shown and stay", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil)
 		off := row{Domain: host, Answer: c, Disabled: true}
 		l.Set(off, row{Domain: host, Answer: a}, row{Domain: "off.example.com", Answer: a, Disabled: true})
 		s := l.see(t)
-		same(t, "www", map[string]state.Value{"values": seq(a), "ttl": "10", "disabled": seq(c)}, s.Objects[www].Attrs)
-		same(t, "off", map[string]state.Value{"disabled": seq(a)}, s.Objects["off.example.com A"].Attrs)
-		must(t, l.Apply(t.Context(), values(seq(a), seq(b, a))))
-		same(t, "the first row", off, l.Rows()[0])
-		same(t, "answers", []string{b, a}, l.Answers(host))
+		expect.Same(t, "www", map[string]state.Value{"values": seq(a), "ttl": "10", "disabled": seq(c)}, s.Objects[www].Attrs)
+		expect.Same(t, "off", map[string]state.Value{"disabled": seq(a)}, s.Objects["off.example.com A"].Attrs)
+		expect.Nil(t, l.Apply(t.Context(), values(seq(a), seq(b, a))))
+		expect.Same(t, "the first row", off, l.Rows()[0])
+		expect.Same(t, "answers", []string{b, a}, l.Answers(host))
 	})
 	t.Run("upper case in a name is found", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil)
 		l.Set(row{Domain: "WWW.Example.COM", Answer: a})
-		must(t, l.Apply(t.Context(), values(seq(a), seq(a, b))))
-		same(t, "answers", []string{a, b}, l.Answers(host))
+		expect.Nil(t, l.Apply(t.Context(), values(seq(a), seq(a, b))))
+		expect.Same(t, "answers", []string{a, b}, l.Answers(host))
 	})
 }
 
 func TestBothAddressFamiliesAreAddedBeforeAnythingGoes(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, nil, a, "2001:db8::1")
-	must(t, l.Apply(t.Context(), []state.Change{
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{
 		set(www, "values", seq(a), seq(b, c)),
 		set(v6, "values", seq("2001:db8::1"), seq("2001:db8::2", "2001:db8::3")),
 	}))
-	same(t, "calls", []string{"add", "add", "add", "add", "delete", "delete"}, l.Writes())
-	same(t, "answers", []string{b, c, "2001:db8::2", "2001:db8::3"}, l.Answers(host))
+	expect.Same(t, "calls", []string{"add", "add", "add", "add", "delete", "delete"}, l.Writes())
+	expect.Same(t, "answers", []string{b, c, "2001:db8::2", "2001:db8::3"}, l.Answers(host))
 }
 
 func TestTheTTLIsTheServers(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, nil, a)
 	l.SetTTL(7)
-	same(t, "ttl", state.Int(7), l.see(t).Get(www, "ttl"))
-	must(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "7", "7")}))
+	expect.Same(t, "ttl", state.Int(7), l.see(t).Get(www, "ttl"))
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "7", "7")}))
 	change := []state.Change{set(www, "ttl", "7", "60")}
 	for _, err := range []error{l.Apply(t.Context(), change), l.Check(t.Context(), l.see(t), change)} {
-		failsWith(t, err, "the TTL is 7 for all answers of this AdGuard Home and cannot be 60 for one name", "leave ttl out")
-		is(t, err, driver.ErrPermanent, true)
+		expect.Error(t, err, "the TTL is 7 for all answers of this AdGuard Home and cannot be 60 for one name", "leave ttl out")
+		expect.Is(t, err, driver.ErrPermanent, true)
 	}
 	for want, attrs := range map[time.Duration]map[string]state.Value{
 		7 * time.Second:  {"values": seq(a)},
@@ -135,8 +136,8 @@ func TestTheTTLIsTheServers(t *testing.T) {
 		time.Hour:        nil,
 	} {
 		got, err := l.CacheTime(t.Context(), www, attrs)
-		must(t, err)
-		same(t, "kept", want.String(), got.String())
+		expect.Nil(t, err)
+		expect.Same(t, "kept", want.String(), got.String())
 	}
 }
 
@@ -145,7 +146,7 @@ func TestAnARewriteThatHidesTheUpstreamsAAAAIsTold(t *testing.T) {
 	l := newLab(t, adguardtest.Options{Upstream: map[string][]string{v6: {"2001:db8::ee"}}}, nil)
 	told := make(chan string, 10)
 	ctx := driver.WithProgress(t.Context(), func(text string) { told <- text })
-	must(t, l.Apply(ctx, values("", seq(a))))
+	expect.Nil(t, l.Apply(ctx, values("", seq(a))))
 	if text := <-told; !strings.Contains(text, words) {
 		t.Errorf("told %q", text)
 	}
@@ -157,14 +158,14 @@ func TestAnARewriteThatHidesTheUpstreamsAAAAIsTold(t *testing.T) {
 		t.Errorf("note %q", note())
 	}
 	answer, err := wire.Client{}.Resolve(t.Context(), l.DNSAddress(), host, "AAAA")
-	must(t, err)
-	same(t, "the answer", 0, len(answer.Records))
+	expect.Nil(t, err)
+	expect.Same(t, "the answer", 0, len(answer.Records))
 
 	l.Set(append(l.Rows(), row{Domain: host, Answer: "AAAA"})...) // lets AAAA through
-	same(t, "note", "", note())
+	expect.Same(t, "note", "", note())
 	answer, err = wire.Client{}.Resolve(t.Context(), l.DNSAddress(), host, "AAAA")
-	must(t, err)
-	same(t, "the upstream's", []string{"2001:db8::ee"}, wire.Values(answer.Records))
+	expect.Nil(t, err)
+	expect.Same(t, "the upstream's", []string{"2001:db8::ee"}, wire.Values(answer.Records))
 }
 
 func TestWhatIsRefusedWritesNothing(t *testing.T) {
@@ -202,55 +203,55 @@ func TestWhatIsRefusedWritesNothing(t *testing.T) {
 			l := newLab(t, adguardtest.Options{}, nil)
 			l.Set(test.rows...)
 			before := l.Rows()
-			failsWith(t, l.Apply(t.Context(), test.changes), test.words, test.advice)
-			same(t, "rows", before, l.Rows())
-			same(t, "writes", 0, len(l.Writes()))
+			expect.Error(t, l.Apply(t.Context(), test.changes), test.words, test.advice)
+			expect.Same(t, "rows", before, l.Rows())
+			expect.Same(t, "writes", 0, len(l.Writes()))
 		})
 	}
 }
 
 func TestACNAMEAndAddressesTakeTurnsInOneStep(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, nil, "x.example.net")
-	must(t, l.Apply(t.Context(), []state.Change{set(host+" CNAME", "values", seq("x.example.net"), ""), set(www, "values", "", seq(a))}))
-	same(t, "answers", []string{a}, l.Answers(host))
-	same(t, "calls", []string{"add", "delete"}, l.Writes())
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set(host+" CNAME", "values", seq("x.example.net"), ""), set(www, "values", "", seq(a))}))
+	expect.Same(t, "answers", []string{a}, l.Answers(host))
+	expect.Same(t, "calls", []string{"add", "delete"}, l.Writes())
 }
 
 func TestOrderNewFirst(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, func(c *adguard.Config) { c.Order = "new-first" }, a)
 	s := l.see(t)
 	err := l.Check(t.Context(), s, values(seq(a), seq(a, b)))
-	failsWith(t, err, "192.0.2.2 comes behind 192.0.2.1, and clients that take the first answer would not see it", "values: [192.0.2.2, 192.0.2.1]")
-	is(t, err, driver.ErrPermanent, true)
-	must(t, l.Check(t.Context(), s, values(seq(a), seq(b, a))))
-	must(t, l.Check(t.Context(), s, values(seq(a), seq(b))))
-	must(t, l.Apply(t.Context(), values(seq(a), seq(b))))
-	must(t, l.Apply(t.Context(), values(seq(b), seq(b, a)))) // the way back restores what was, whatever its order
+	expect.Error(t, err, "192.0.2.2 comes behind 192.0.2.1, and clients that take the first answer would not see it", "values: [192.0.2.2, 192.0.2.1]")
+	expect.Is(t, err, driver.ErrPermanent, true)
+	expect.Nil(t, l.Check(t.Context(), s, values(seq(a), seq(b, a))))
+	expect.Nil(t, l.Check(t.Context(), s, values(seq(a), seq(b))))
+	expect.Nil(t, l.Apply(t.Context(), values(seq(a), seq(b))))
+	expect.Nil(t, l.Apply(t.Context(), values(seq(b), seq(b, a)))) // the way back restores what was, whatever its order
 }
 
 func TestCheckLooksAtTheStateThatItIsGiven(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, nil, a)
 	later := l.see(t).With(values(seq(a), seq(a, b)))
-	must(t, l.Check(t.Context(), later, values(seq(a, b), seq(b))))
-	failsWith(t, l.Check(t.Context(), l.see(t), values(seq(a, b), seq(b))), "192.0.2.1", "")
+	expect.Nil(t, l.Check(t.Context(), later, values(seq(a, b), seq(b))))
+	expect.Error(t, l.Check(t.Context(), l.see(t), values(seq(a, b), seq(b))), "192.0.2.1", "")
 	l.Switch(false)
-	failsWith(t, l.Check(t.Context(), later, values(seq(a, b), seq(b))), "rewrites are switched off", "switch them on")
+	expect.Error(t, l.Check(t.Context(), later, values(seq(a, b), seq(b))), "rewrites are switched off", "switch them on")
 	if note := l.see(t).Objects[www].Info["note"]; !strings.Contains(note, "switched off") {
 		t.Errorf("note %q", note)
 	}
 	l.Down()
 	err := l.Check(t.Context(), later, values(seq(a, b), seq(b)))
-	is(t, err, driver.ErrUnknown, true)
+	expect.Is(t, err, driver.ErrUnknown, true)
 }
 
 func TestAWildcardCannotBeLookedUp(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, nil, a)
-	must(t, l.Resolvable(t.Context(), www))
-	failsWith(t, l.Resolvable(t.Context(), wild), "no name that can be looked up", "below it")
+	expect.Nil(t, l.Resolvable(t.Context(), www))
+	expect.Error(t, l.Resolvable(t.Context(), wild), "no name that can be looked up", "below it")
 }
 
 func TestNamesThatNoPlanCanWriteAreLeftOut(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, nil)
 	l.Set(row{Domain: "a..b", Answer: a}, row{Domain: "||ads^", Answer: a}, row{Domain: host, Answer: a}, row{Domain: "_flip-retired.x.example.com", Answer: a})
-	same(t, "objects", []string{www}, l.see(t).IDs())
+	expect.Same(t, "objects", []string{www}, l.see(t).IDs())
 }

@@ -3,6 +3,7 @@ package adguard_test
 import (
 	"testing"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver/adguard"
 	"github.com/flip-cli/flip/pkg/trust"
 )
@@ -28,11 +29,11 @@ func TestAWrongBlockIsRefusedWithItsReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := adguard.Config{URL: "https://dns.local/adguard/control/", User: "flip", Password: "${env:ADGUARD_PASSWORD}", DNS: "[::1]"}
 			if test.edit == nil {
-				must(t, c.Validate())
+				expect.Nil(t, c.Validate())
 				return
 			}
 			test.edit(&c)
-			failsWith(t, c.Validate(), test.words, test.advice)
+			expect.Error(t, c.Validate(), test.words, test.advice)
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/adguard"
 	"github.com/flip-cli/flip/pkg/driver/adguard/adguardtest"
@@ -22,9 +23,9 @@ func TestAnAnswerThatIsLostAfterTheWrite(t *testing.T) {
 				l := newLab(t, adguardtest.Options{}, nil, a, c)
 				kind.Path = "/" + verb
 				l.Fail(kind)
-				must(t, l.Apply(t.Context(), values(seq(a, c), seq(b, a, c))))
-				same(t, "answers", []string{b, a, c}, l.Answers(host))
-				same(t, "calls", []string{"add", "add", "add", "update", "delete", "update", "delete"}, l.Writes())
+				expect.Nil(t, l.Apply(t.Context(), values(seq(a, c), seq(b, a, c))))
+				expect.Same(t, "answers", []string{b, a, c}, l.Answers(host))
+				expect.Same(t, "calls", []string{"add", "add", "add", "update", "delete", "update", "delete"}, l.Writes())
 			})
 		}
 	}
@@ -34,10 +35,10 @@ func TestAWriteThatMayStillLandIsUnknown(t *testing.T) {
 	l := newLab(t, adguardtest.Options{}, nil, a)
 	l.Fail(fault{Kind: adguardtest.Refuse, Path: "/add", Status: 503, Text: "busy"})
 	err := l.Apply(t.Context(), values(seq(a), seq(a, b)))
-	failsWith(t, err, "add www.example.com 192.0.2.2: 503 Service Unavailable: busy", "")
-	is(t, err, driver.ErrUnknown, true)
-	is(t, err, driver.ErrPermanent, false)
-	same(t, "calls", []string{"add"}, l.Writes())
+	expect.Error(t, err, "add www.example.com 192.0.2.2: 503 Service Unavailable: busy", "")
+	expect.Is(t, err, driver.ErrUnknown, true)
+	expect.Is(t, err, driver.ErrPermanent, false)
+	expect.Same(t, "calls", []string{"add"}, l.Writes())
 }
 
 func TestASuccessWithoutEffectIsAnError(t *testing.T) {
@@ -46,10 +47,10 @@ func TestASuccessWithoutEffectIsAnError(t *testing.T) {
 			l := newLab(t, adguardtest.Options{}, nil, a, c)
 			l.Fail(fault{Kind: adguardtest.Ignore, Path: "/" + verb})
 			err := l.Apply(t.Context(), values(seq(a, c), seq(b, a, c)))
-			failsWith(t, err, "answered 200 and the rewrites are as they were", "log")
-			must(t, l.Apply(t.Context(), values(seq(a, c), seq(b, a, c)))) // and goes on from there
-			same(t, "answers", []string{b, a, c}, l.Answers(host))
-			same(t, "what was put aside", 0, len(l.retired()))
+			expect.Error(t, err, "answered 200 and the rewrites are as they were", "log")
+			expect.Nil(t, l.Apply(t.Context(), values(seq(a, c), seq(b, a, c)))) // and goes on from there
+			expect.Same(t, "answers", []string{b, a, c}, l.Answers(host))
+			expect.Same(t, "what was put aside", 0, len(l.retired()))
 		})
 	}
 }
@@ -65,11 +66,11 @@ func TestARunThatDiedGoesOn(t *testing.T) {
 		if n < 8 && err == nil {
 			t.Fatalf("list %d did not fail", n)
 		}
-		must(t, l.Apply(t.Context(), change))
-		same(t, "answers", []string{b, a, c}, l.Answers(host))
-		same(t, "what was put aside", 0, len(l.retired()))
-		must(t, l.Apply(t.Context(), []state.Change{change[0].Inverse()}))
-		same(t, "and back", rowsOf(a, c), l.Rows())
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Same(t, "answers", []string{b, a, c}, l.Answers(host))
+		expect.Same(t, "what was put aside", 0, len(l.retired()))
+		expect.Nil(t, l.Apply(t.Context(), []state.Change{change[0].Inverse()}))
+		expect.Same(t, "and back", rowsOf(a, c), l.Rows())
 	}
 }
 
@@ -82,7 +83,7 @@ func TestASecondOperatorIsNotOverwritten(t *testing.T) {
 			l := newLab(t, adguardtest.Options{}, nil, a)
 			l.Fail(fault{Kind: adguardtest.Between, Path: path, Do: func() { l.Set(foreign...) }})
 			isDrift(t, l.Apply(t.Context(), values(seq(a), seq(b))), seq("203.0.113.9"))
-			same(t, "rows", foreign, l.Rows())
+			expect.Same(t, "rows", foreign, l.Rows())
 		})
 	}
 	t.Run("in the middle of several calls nothing more is written", func(t *testing.T) {
@@ -92,20 +93,20 @@ func TestASecondOperatorIsNotOverwritten(t *testing.T) {
 		if err == nil || len(l.Writes()) != 2 {
 			t.Errorf("%v after %v", err, l.Writes())
 		}
-		same(t, "answers", []string{c, b, "203.0.113.9"}, l.Answers(host))
+		expect.Same(t, "answers", []string{c, b, "203.0.113.9"}, l.Answers(host))
 	})
 	t.Run("the same value twice at once is noticed", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil, a)
 		l.Fail(fault{Kind: adguardtest.Between, Path: "/add", Do: func() { l.Set(rowsOf(a, b)...) }})
-		failsWith(t, l.Apply(t.Context(), values(seq(a), seq(a, b))), "somebody else changes rewrites of the name at the same time", "nothing of theirs")
-		must(t, l.Apply(t.Context(), values(seq(a), seq(a, b)))) // and the duplicate goes
-		same(t, "rows", rowsOf(a, b), l.Rows())
+		expect.Error(t, l.Apply(t.Context(), values(seq(a), seq(a, b))), "somebody else changes rewrites of the name at the same time", "nothing of theirs")
+		expect.Nil(t, l.Apply(t.Context(), values(seq(a), seq(a, b)))) // and the duplicate goes
+		expect.Same(t, "rows", rowsOf(a, b), l.Rows())
 	})
 	t.Run("other names are nobody's business", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil, a)
 		l.Fail(fault{Kind: adguardtest.Between, Path: "/add", Do: func() { l.Set(append(l.Rows(), row{Domain: "x.example.com", Answer: a})...) }})
-		must(t, l.Apply(t.Context(), values(seq(a), seq(a, b))))
-		same(t, "answers", []string{a, b}, l.Answers(host))
+		expect.Nil(t, l.Apply(t.Context(), values(seq(a), seq(a, b))))
+		expect.Same(t, "answers", []string{a, b}, l.Answers(host))
 	})
 }
 
@@ -118,16 +119,16 @@ func TestAWrongPasswordIsTriedOnce(t *testing.T) {
 	t.Cleanup(func() { _ = d.Close() })
 	for range 20 {
 		_, err := d.Read(t.Context())
-		failsWith(t, err, "401 Unauthorized", "refused for 15 minutes")
-		is(t, err, driver.ErrPermanent, true)
+		expect.Error(t, err, "401 Unauthorized", "refused for 15 minutes")
+		expect.Is(t, err, driver.ErrPermanent, true)
 		if strings.Contains(err.Error(), password) {
 			t.Errorf("the password shows in %v", err)
 		}
 	}
-	same(t, "calls", 1, len(f.Calls()))
+	expect.Same(t, "calls", 1, len(f.Calls()))
 	password = adguardtest.Password // it was corrected while the run waits
 	_, err := d.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 }
 
 func TestALockedOutUserIsToldSo(t *testing.T) {
@@ -137,16 +138,16 @@ func TestALockedOutUserIsToldSo(t *testing.T) {
 		if _, err := d.Read(t.Context()); err == nil {
 			t.Fatal("a wrong password was taken")
 		}
-		must(t, d.Close())
+		expect.Nil(t, d.Close())
 	}
 	err := l.Apply(t.Context(), values(seq(a), seq(b)))
-	failsWith(t, err, "401", "until AdGuard Home is restarted")
-	is(t, err, driver.ErrPermanent, true)
+	expect.Error(t, err, "401", "until AdGuard Home is restarted")
+	expect.Is(t, err, driver.ErrPermanent, true)
 	l.Restart()
 	d := open(t, config(l.Fake), env(adguardtest.Password))
 	_, err = d.Read(t.Context())
-	must(t, err)
-	must(t, d.Close())
+	expect.Nil(t, err)
+	expect.Nil(t, d.Close())
 }
 
 func TestThePasswordIsInNoErrorAndNoLog(t *testing.T) {
@@ -169,45 +170,45 @@ func TestThePasswordIsInNoErrorAndNoLog(t *testing.T) {
 
 func TestVersionsThatAreTooOldSaySo(t *testing.T) {
 	l := newLab(t, adguardtest.Options{Old: true, NoUpdate: true}, nil, a)
-	must(t, l.Apply(t.Context(), values(seq(a), seq(a, b))))
-	must(t, l.Apply(t.Context(), values(seq(a, b), seq(b))))
+	expect.Nil(t, l.Apply(t.Context(), values(seq(a), seq(a, b))))
+	expect.Nil(t, l.Apply(t.Context(), values(seq(a, b), seq(b))))
 	err := l.Apply(t.Context(), values(seq(b), seq(a)))
-	failsWith(t, err, "404 Not Found", "v0.107.30 or newer")
-	is(t, err, driver.ErrPermanent, true)
-	same(t, "answers", []string{b}, l.Answers(host))
+	expect.Error(t, err, "404 Not Found", "v0.107.30 or newer")
+	expect.Is(t, err, driver.ErrPermanent, true)
+	expect.Same(t, "answers", []string{b}, l.Answers(host))
 }
 
 func TestSettleAsksTheServerItself(t *testing.T) {
 	change := values(seq(a), seq(b, a))
 	t.Run("the wrong order is not enough", func(t *testing.T) {
-		l := newLab(t, adguardtest.Options{}, func(c *adguard.Config) { c.SettleTimeout = 300 * time.Millisecond }, a, b)
-		failsWith(t, l.Settle(t.Context(), change), "answers www.example.com A with 192.0.2.1 192.0.2.2, not 192.0.2.2 192.0.2.1", "rewrites and protection")
+		l := newLab(t, adguardtest.Options{}, func(c *adguard.Config) { c.SettleTimeout = 2 * time.Second }, a, b)
+		expect.Error(t, l.Settle(t.Context(), change), "answers www.example.com A with 192.0.2.1 192.0.2.2, not 192.0.2.2 192.0.2.1", "rewrites and protection")
 	})
 	t.Run("rewrites that are switched off are not enough", func(t *testing.T) {
-		l := newLab(t, adguardtest.Options{}, func(c *adguard.Config) { c.SettleTimeout = 300 * time.Millisecond }, b, a)
+		l := newLab(t, adguardtest.Options{}, func(c *adguard.Config) { c.SettleTimeout = 2 * time.Second }, b, a)
 		l.Switch(false)
-		failsWith(t, l.Settle(t.Context(), change), "with nothing", "")
+		expect.Error(t, l.Settle(t.Context(), change), "with nothing", "")
 	})
 	t.Run("without an address of it the list has to do", func(t *testing.T) {
-		l := newLab(t, adguardtest.Options{}, func(c *adguard.Config) { c.DNS, c.SettleTimeout = "", 300*time.Millisecond }, b, a)
-		must(t, l.Settle(t.Context(), change))
-		failsWith(t, l.Settle(t.Context(), values(seq(a), seq(a))), "www.example.com A is 192.0.2.2, 192.0.2.1, not 192.0.2.1", "")
+		l := newLab(t, adguardtest.Options{}, func(c *adguard.Config) { c.DNS, c.SettleTimeout = "", 2*time.Second }, b, a)
+		expect.Nil(t, l.Settle(t.Context(), change))
+		expect.Error(t, l.Settle(t.Context(), values(seq(a), seq(a))), "www.example.com A is 192.0.2.2, 192.0.2.1, not 192.0.2.1", "")
 	})
 	t.Run("of a wildcard a name below it is asked for", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil)
 		l.Set(row{Domain: "*.apps.example.com", Answer: a})
-		must(t, l.Settle(t.Context(), []state.Change{set(wild, "values", "", seq(a))}))
+		expect.Nil(t, l.Settle(t.Context(), []state.Change{set(wild, "values", "", seq(a))}))
 	})
 	t.Run("it waits until the change is answered", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil, a)
 		ctx := driver.WithProgress(t.Context(), func(string) { l.Set(rowsOf(b, a)...) }) // the first look was too early
-		must(t, l.Settle(ctx, change))
+		expect.Nil(t, l.Settle(ctx, change))
 	})
 	t.Run("it ends with its caller", func(t *testing.T) {
 		l := newLab(t, adguardtest.Options{}, nil, a)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		failsWith(t, l.Settle(ctx, change), "last seen", "")
+		expect.Error(t, l.Settle(ctx, change), "last seen", "")
 		if err := l.Settle(canceled(t), change); err == nil {
 			t.Error("no error")
 		}

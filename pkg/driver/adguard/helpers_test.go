@@ -11,12 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/adguard"
 	"github.com/flip-cli/flip/pkg/driver/adguard/adguardtest"
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
 	"github.com/flip-cli/flip/pkg/state"
 )
@@ -114,40 +112,6 @@ func set(id, attribute string, from, to state.Value) state.Change {
 
 func values(from, to state.Value) []state.Change { return []state.Change{set(www, "values", from, to)} }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func same(t *testing.T, what string, want, got any) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// failsWith wants an error with those words, and a hint with advice unless it
-// is empty.
-func failsWith(t *testing.T, err error, words, advice string) {
-	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) {
-		t.Errorf("want an error with %q, got %v", words, err)
-		return
-	}
-	if hints := strings.Join(hint.Of(err), "\n"); !strings.Contains(hints, advice) {
-		t.Errorf("want a hint with %q, got %q of %v", advice, hints, err)
-	}
-}
-
-func is(t *testing.T, err, target error, want bool) {
-	t.Helper()
-	if errors.Is(err, target) != want {
-		t.Errorf("%v is %v: want %v", err, target, want)
-	}
-}
-
 func isDrift(t *testing.T, err error, now state.Value) {
 	t.Helper()
 	drift, ok := errors.AsType[*driver.DriftError](err)
@@ -159,7 +123,7 @@ func isDrift(t *testing.T, err error, now state.Value) {
 func (l lab) see(t *testing.T) state.State {
 	t.Helper()
 	s, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	return s
 }
 

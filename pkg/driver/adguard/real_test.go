@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/adguard"
 	"github.com/flip-cli/flip/pkg/driver/drivertest"
@@ -31,12 +32,12 @@ func TestARealOneFulfilsTheContract(t *testing.T) {
 	put := func(t *testing.T, want map[string]state.Value) {
 		t.Helper()
 		d := open(t, cfg, e)
-		defer func() { must(t, d.Close()) }()
+		defer func() { expect.Nil(t, d.Close()) }()
 		s, err := d.Read(t.Context())
-		must(t, err)
+		expect.Nil(t, err)
 		for id, v := range want {
 			if now := s.Get(id, "values"); now != v {
-				must(t, d.Apply(t.Context(), []state.Change{set(id, "values", now, v)}))
+				expect.Nil(t, d.Apply(t.Context(), []state.Change{set(id, "values", now, v)}))
 			}
 		}
 	}
@@ -44,9 +45,9 @@ func TestARealOneFulfilsTheContract(t *testing.T) {
 	ttl := func() state.Value {
 		put(t, begin)
 		d := open(t, cfg, e)
-		defer func() { must(t, d.Close()) }()
+		defer func() { expect.Nil(t, d.Close()) }()
 		s, err := d.Read(t.Context())
-		must(t, err)
+		expect.Nil(t, err)
 		return s.Get(one, "ttl")
 	}()
 	drivertest.Run(t, drivertest.Harness{

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare/cloudflaretest"
@@ -35,10 +36,10 @@ func TestAMoveSendsOneBatchAChange(t *testing.T) {
 		values(list(a, b), list(a)),
 		{set(www, "ttl", "60", "120")},
 	} {
-		must(t, l.Apply(t.Context(), step))
+		expect.Nil(t, l.Apply(t.Context(), step))
 	}
 	id := func(n string) string { return strings.Repeat("0", 32-len(n)) + n }
-	same(t, "what was sent", []string{
+	expect.Same(t, "what was sent", []string{
 		`{"patches":[{"id":"` + id("1") + `","ttl":60}]}`,
 		`{"posts":[{"name":"www.example.com","type":"A","content":"192.0.2.2","ttl":60,"proxied":false}]}`,
 		`{"deletes":[{"id":"` + id("1") + `"}]}`,
@@ -58,23 +59,23 @@ func TestASetThatSharesNothingWithTheOldOneIsRewrittenInItsPlace(t *testing.T) {
 	l := newLab(t, cloudflaretest.Options{}, nil)
 	l.Edit("www.example.com", "A", func(r *cloudflaretest.Record) { r.Comment = "stays" })
 	id := l.ofWWW()[0].ID
-	must(t, l.Apply(t.Context(), values(list(a), list(b, "192.0.2.3"))))
-	same(t, "what was sent", []string{
+	expect.Nil(t, l.Apply(t.Context(), values(list(a), list(b, "192.0.2.3"))))
+	expect.Same(t, "what was sent", []string{
 		`{"patches":[{"id":"` + id + `","content":"192.0.2.2"}],"posts":[{"name":"www.example.com","type":"A","content":"192.0.2.3","ttl":120,"proxied":false}]}`,
 	}, l.batches())
 	got := l.ofWWW()[0]
-	same(t, "the first record", []string{id, "192.0.2.2", "stays"}, []string{got.ID, got.Content, got.Comment})
+	expect.Same(t, "the first record", []string{id, "192.0.2.2", "stays"}, []string{got.ID, got.Content, got.Comment})
 }
 
 func TestBothAddressFamiliesMoveInOneBatch(t *testing.T) {
 	l := newLab(t, cloudflaretest.Options{}, func(c *cloudflare.Config) { c.Records = []string{"www.example.com A+AAAA"} })
 	l.Put(cloudflaretest.Record{Name: "www.example.com", Type: "AAAA", Content: "2001:db8::1", TTL: 120})
-	must(t, l.Apply(t.Context(), []state.Change{set("www.example.com A+AAAA", "values", list(a, "2001:db8::1"), list(b, "2001:db8::2"))}))
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set("www.example.com A+AAAA", "values", list(a, "2001:db8::1"), list(b, "2001:db8::2"))}))
 	if n := len(l.batches()); n != 1 {
 		t.Errorf("%d batches: %q", n, l.batches())
 	}
-	same(t, "A", []string{b}, l.Contents("www.example.com", "A"))
-	same(t, "AAAA", []string{"2001:db8::2"}, l.Contents("www.example.com", "AAAA"))
+	expect.Same(t, "A", []string{b}, l.Contents("www.example.com", "A"))
+	expect.Same(t, "AAAA", []string{"2001:db8::2"}, l.Contents("www.example.com", "AAAA"))
 }
 
 func TestAutomaticTTLs(t *testing.T) {
@@ -82,24 +83,24 @@ func TestAutomaticTTLs(t *testing.T) {
 		l := newLab(t, cloudflaretest.Options{}, nil)
 		l.Edit("www.example.com", "A", func(r *cloudflaretest.Record) { r.TTL = 1 })
 		s, err := l.Read(t.Context())
-		must(t, err)
-		same(t, "ttl", state.Int(300), s.Get(www, "ttl"))
-		must(t, l.Apply(t.Context(), values(list(a), list(a, b))))
-		same(t, "ttls", []int{1, 1}, []int{l.ofWWW()[0].TTL, l.ofWWW()[1].TTL})
+		expect.Nil(t, err)
+		expect.Same(t, "ttl", state.Int(300), s.Get(www, "ttl"))
+		expect.Nil(t, l.Apply(t.Context(), values(list(a), list(a, b))))
+		expect.Same(t, "ttls", []int{1, 1}, []int{l.ofWWW()[0].TTL, l.ofWWW()[1].TTL})
 	})
 	t.Run("the way back from 60 to 300 makes it automatic again", func(t *testing.T) {
 		l := newLab(t, cloudflaretest.Options{}, nil)
 		l.Edit("www.example.com", "A", func(r *cloudflaretest.Record) { r.TTL = 1 })
-		must(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "300", "60")}))
-		same(t, "60", 60, l.ofWWW()[0].TTL)
-		must(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "60", "300")}))
-		same(t, "automatic", 1, l.ofWWW()[0].TTL)
+		expect.Nil(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "300", "60")}))
+		expect.Same(t, "60", 60, l.ofWWW()[0].TTL)
+		expect.Nil(t, l.Apply(t.Context(), []state.Change{set(www, "ttl", "60", "300")}))
+		expect.Same(t, "automatic", 1, l.ofWWW()[0].TTL)
 	})
 	t.Run("300 in figures stays in figures", func(t *testing.T) {
 		l := newLab(t, cloudflaretest.Options{}, nil)
 		l.Edit("www.example.com", "A", func(r *cloudflaretest.Record) { r.TTL = 300 })
-		must(t, l.Apply(t.Context(), values(list(a), list(a, b))))
-		same(t, "ttls", []int{300, 300}, []int{l.ofWWW()[0].TTL, l.ofWWW()[1].TTL})
+		expect.Nil(t, l.Apply(t.Context(), values(list(a), list(a, b))))
+		expect.Same(t, "ttls", []int{300, 300}, []int{l.ofWWW()[0].TTL, l.ofWWW()[1].TTL})
 	})
 }
 
@@ -113,55 +114,63 @@ func TestWhatIsProxied(t *testing.T) {
 	all := list(a, "192.0.2.9")
 	t.Run("one proxied record makes the set proxied, with the edge's TTL", func(t *testing.T) {
 		s, err := proxied(t).Read(t.Context())
-		must(t, err)
-		same(t, "attributes", map[string]state.Value{"values": all, "ttl": "300", "proxied": "true"}, s.Objects[www].Attrs)
+		expect.Nil(t, err)
+		expect.Same(t, "attributes", map[string]state.Value{"values": all, "ttl": "300", "proxied": "true"}, s.Objects[www].Attrs)
+	})
+	t.Run("whichever of the records it is", func(t *testing.T) {
+		l := newLab(t, cloudflaretest.Options{}, nil)
+		l.Edit("www.example.com", "A", func(r *cloudflaretest.Record) { r.Proxied, r.TTL = true, 1 })
+		l.Put(cloudflaretest.Record{Name: "www.example.com", Type: "A", Content: "192.0.2.9", TTL: 60})
+		s, err := l.Read(t.Context())
+		expect.Nil(t, err)
+		expect.Same(t, "attributes", map[string]state.Value{"values": all, "ttl": "300", "proxied": "true"}, s.Objects[www].Attrs)
 	})
 	t.Run("its values move, and what is added is proxied too", func(t *testing.T) {
 		l := proxied(t)
 		change := values(all, list(a, b, "192.0.2.9"))
-		must(t, l.Apply(t.Context(), change))
-		same(t, "the new record", `{"posts":[{"name":"www.example.com","type":"A","content":"192.0.2.2","ttl":1,"proxied":true}]}`, l.batches()[0])
-		must(t, l.Settle(t.Context(), change)) // nobody can see it, so nobody waits for it
+		expect.Nil(t, l.Apply(t.Context(), change))
+		expect.Same(t, "the new record", `{"posts":[{"name":"www.example.com","type":"A","content":"192.0.2.2","ttl":1,"proxied":true}]}`, l.batches()[0])
+		expect.Nil(t, l.Settle(t.Context(), change)) // nobody can see it, so nobody waits for it
 	})
 	t.Run("its TTL cannot be set, and the refusal says why", func(t *testing.T) {
 		l := proxied(t)
 		change := []state.Change{set(www, "ttl", "300", "60")}
 		err := l.Apply(t.Context(), change)
-		failsWith(t, err, "www.example.com A is proxied: its TTL is always 300 and cannot be 60", "leave ttl out")
-		is(t, err, driver.ErrPermanent, true)
+		expect.Error(t, err, "www.example.com A is proxied: its TTL is always 300 and cannot be 60", "leave ttl out")
+		expect.Is(t, err, driver.ErrPermanent, true)
 		s, rerr := l.Read(t.Context())
-		must(t, rerr)
-		failsWith(t, l.Check(t.Context(), s, change), "its TTL is always 300", "")
+		expect.Nil(t, rerr)
+		expect.Error(t, l.Check(t.Context(), s, change), "its TTL is always 300", "")
 		if len(l.batches()) != 0 {
 			t.Error("something was sent")
 		}
 	})
 	t.Run("it cannot be gated by looking it up; the reason offers the edge", func(t *testing.T) {
 		l := proxied(t)
-		failsWith(t, l.Resolvable(t.Context(), www), "is proxied: it answers with Cloudflare's addresses", "gate it with a request through the edge")
+		expect.Error(t, l.Resolvable(t.Context(), www), "is proxied: it answers with Cloudflare's addresses", "gate it with a request through the edge")
 	})
 	t.Run("going behind the proxy takes the TTL along", func(t *testing.T) {
 		l := newLab(t, cloudflaretest.Options{}, nil)
-		failsWith(t, l.Apply(t.Context(), []state.Change{set(www, "proxied", "false", "true")}), "its TTL is always 300", "ttl: 300 together with proxied: true")
+		expect.Error(t, l.Apply(t.Context(), []state.Change{set(www, "proxied", "false", "true")}), "its TTL is always 300", "ttl: 300 together with proxied: true")
 		there := []state.Change{set(www, "proxied", "false", "true"), set(www, "ttl", "120", "300")}
-		must(t, l.Apply(t.Context(), there))
-		same(t, "the record", cloudflaretest.Record{ID: l.ofWWW()[0].ID, Name: "www.example.com", Type: "A", Content: a, TTL: 1, Proxied: true}, l.ofWWW()[0])
-		must(t, l.Apply(t.Context(), []state.Change{there[0].Inverse(), there[1].Inverse()}))
-		same(t, "and back", cloudflaretest.Record{ID: l.ofWWW()[0].ID, Name: "www.example.com", Type: "A", Content: a, TTL: 120}, l.ofWWW()[0])
+		expect.Nil(t, l.Apply(t.Context(), there))
+		expect.Same(t, "the record", cloudflaretest.Record{ID: l.ofWWW()[0].ID, Name: "www.example.com", Type: "A", Content: a, TTL: 1, Proxied: true}, l.ofWWW()[0])
+		expect.Nil(t, l.Apply(t.Context(), []state.Change{there[0].Inverse(), there[1].Inverse()}))
+		expect.Same(t, "and back", cloudflaretest.Record{ID: l.ofWWW()[0].ID, Name: "www.example.com", Type: "A", Content: a, TTL: 120}, l.ofWWW()[0])
 	})
 	t.Run("an answer is kept for 300 s, and no such name as long as the zone says", func(t *testing.T) {
 		l := proxied(t)
 		s, err := l.Read(t.Context())
-		must(t, err)
+		expect.Nil(t, err)
 		d, err := l.CacheTime(t.Context(), www, s.Objects[www].Attrs)
-		must(t, err)
-		same(t, "kept", 300.0, d.Seconds())
+		expect.Nil(t, err)
+		expect.Same(t, "kept", 300.0, d.Seconds())
 		d, err = l.CacheTime(t.Context(), www, nil)
-		must(t, err)
-		same(t, "no such name", float64(cloudflaretest.NegativeTTL), d.Seconds())
+		expect.Nil(t, err)
+		expect.Same(t, "no such name", float64(cloudflaretest.NegativeTTL), d.Seconds())
 	})
 	t.Run("a record that is not proxied can be looked up", func(t *testing.T) {
-		must(t, newLab(t, cloudflaretest.Options{}, nil).Resolvable(t.Context(), www))
+		expect.Nil(t, newLab(t, cloudflaretest.Options{}, nil).Resolvable(t.Context(), www))
 	})
 }
 
@@ -185,8 +194,8 @@ func TestWhatIsRefusedSendsNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, cloudflaretest.Options{}, nil)
 			before := l.Records()
-			failsWith(t, l.Apply(t.Context(), test.changes), test.words, test.advice)
-			same(t, "the zone", before, l.Records())
+			expect.Error(t, l.Apply(t.Context(), test.changes), test.words, test.advice)
+			expect.Same(t, "the zone", before, l.Records())
 			if n := len(l.batches()); n != 0 {
 				t.Errorf("%d batches were sent", n)
 			}

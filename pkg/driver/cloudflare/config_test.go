@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare"
 )
 
@@ -30,11 +31,11 @@ func TestAWrongBlockIsRefusedWithItsReason(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := cloudflare.Config{Zone: "example.com", Token: "${env:CF_API_TOKEN}", BaseURL: "http://[::1]:1/client/v4"}
 			if test.edit == nil {
-				must(t, c.Validate())
+				expect.Nil(t, c.Validate())
 				return
 			}
 			test.edit(&c)
-			failsWith(t, c.Validate(), test.words, test.advice)
+			expect.Error(t, c.Validate(), test.words, test.advice)
 		})
 	}
 }

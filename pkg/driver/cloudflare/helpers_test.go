@@ -2,7 +2,6 @@ package cloudflare_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"slices"
@@ -11,12 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare"
 	"github.com/flip-cli/flip/pkg/driver/cloudflare/cloudflaretest"
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
 	"github.com/flip-cli/flip/pkg/state"
 )
@@ -81,40 +77,6 @@ func set(id, attribute string, from, to state.Value) state.Change {
 }
 
 func values(from, to state.Value) []state.Change { return []state.Change{set(www, "values", from, to)} }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func same(t *testing.T, what string, want, got any) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// failsWith wants an error with those words, and a hint with advice unless it
-// is empty.
-func failsWith(t *testing.T, err error, words, advice string) {
-	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) {
-		t.Errorf("want an error with %q, got %v", words, err)
-		return
-	}
-	if hints := strings.Join(hint.Of(err), "\n"); !strings.Contains(hints, advice) {
-		t.Errorf("want a hint with %q, got %q of %v", advice, hints, err)
-	}
-}
-
-func is(t *testing.T, err, target error, want bool) {
-	t.Helper()
-	if errors.Is(err, target) != want {
-		t.Errorf("%v is %v: want %v", err, target, want)
-	}
-}
 
 // batches are the bodies of what was written.
 func (l lab) batches() []string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/dnstest"
+	"github.com/flip-cli/flip/pkg/driver/internal/recordset/wire"
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/secret"
 )
@@ -59,6 +60,32 @@ func TestWhatAServerRefusesIsToldWithWhatToDo(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestEveryCodeOfAnUpdateIsToldWithWhatToDo(t *testing.T) {
+	p := &primary{zone: "example.com", tsig: TSIG{Name: "flip", Secret: "c2VjcmV0"}}
+	for code, want := range map[string]struct {
+		says      string
+		permanent bool
+	}{
+		"NOTZONE":  {"not in zone example.com as the server has it", true},
+		"REFUSED":  {"key flip may not do this", true},
+		"NOTAUTH":  {"does not hold zone example.com", true},
+		"NOTIMP":   {"takes no dynamic updates", true},
+		"FORMERR":  {"could not read the message", true},
+		"SERVFAIL": {"cannot write its journal", false},
+		"NXRRSET":  {"made by a wildcard record", false},
+		"YXRRSET":  {"A CNAME cannot stand beside", false},
+		"YXDOMAIN": {"A CNAME cannot stand beside", false},
+	} {
+		err := p.explain(&wire.Error{Server: "192.0.2.53:53", Code: code})
+		if !strings.Contains(refusal(err), want.says) || !strings.Contains(err.Error(), "192.0.2.53:53 answers "+code) {
+			t.Errorf("%s: %s, want %q", code, refusal(err), want.says)
+		}
+		if errors.Is(err, driver.ErrPermanent) != want.permanent {
+			t.Errorf("%s is permanent: want %v", code, want.permanent)
+		}
 	}
 }
 

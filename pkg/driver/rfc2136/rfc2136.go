@@ -176,8 +176,8 @@ func setOf(a wire.Answer, n recordset.Name) (recordset.Set, error) {
 	}
 	records := a.Set(n.Host, n.Type)
 	s := recordset.Set{Values: wire.Values(records), Raw: records}
-	if len(records) > 0 {
-		s.TTL = records[0].TTL
+	for _, r := range records {
+		s.TTL = max(s.TTL, r.TTL) // they should be one (RFC 2181, 5.2)
 	}
 	if n.Type != "CNAME" && len(a.Set(n.Host, "CNAME")) > 0 {
 		s.Beside = []string{"CNAME"}

@@ -170,6 +170,25 @@ func TestACNAMEStandsAlone(t *testing.T) {
 	})
 }
 
+func TestACNAMEThatSomebodyElseMakesMeanwhileIsSeen(t *testing.T) {
+	eachPrimary(t, []string{"www 60 IN A 192.0.2.1"}, func(t *testing.T, s *dnstest.Server) {
+		proxy := dnstest.NewProxy(t, s)
+		d := opened(t, config(s, func(c *Config) { c.Server = proxy.Addr() }))
+		proxy.BeforeUpdate(func() { s.Set(t, "new.example.com", "CNAME", 60, "www.example.com.") })
+		err := d.Apply(t.Context(), []state.Change{
+			change("new.example.com A", "values", state.Absent, list("192.0.2.5")),
+			change("new.example.com A", "ttl", state.Absent, state.Int(60)),
+		})
+		// Without a condition the server would ignore the address and say NOERROR.
+		if !errors.Is(err, driver.ErrPermanent) || !strings.Contains(err.Error(), "a CNAME stands alone") {
+			t.Errorf("want a refusal, got %v", err)
+		}
+		if proxy.Updates() != 1 {
+			t.Errorf("%d updates were sent", proxy.Updates())
+		}
+	})
+}
+
 func TestAllTypesAreWrittenAsTheyAreRead(t *testing.T) {
 	eachPrimary(t, []string{"mail IN A 192.0.2.1", "www IN A 192.0.2.1"}, func(t *testing.T, s *dnstest.Server) {
 		d := opened(t, config(s))

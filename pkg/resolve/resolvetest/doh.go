@@ -1,6 +1,7 @@
 package resolvetest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -23,7 +24,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(h.Status)
 		return
 	case h.Body != "":
-		w.Header().Set("Content-Type", r.Header.Get("Accept"))
+		w.Header().Set("Content-Type", cmp.Or(h.ContentType, r.Header.Get("Accept")))
 		_, _ = w.Write([]byte(h.Body))
 		return
 	}
@@ -62,7 +63,10 @@ func (s *Server) wire(w http.ResponseWriter, text string) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	w.Header().Set("Content-Type", "application/dns-message")
+	s.mu.Lock()
+	kind := cmp.Or(s.habit.ContentType, "application/dns-message")
+	s.mu.Unlock()
+	w.Header().Set("Content-Type", kind)
 	_, _ = w.Write(packed)
 }
 

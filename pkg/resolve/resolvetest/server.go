@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -30,17 +31,22 @@ type Server struct {
 
 // Habit is how a server behaves. The zero value answers with authority.
 type Habit struct {
-	Resolver bool   // answers as a resolver: recursion available, no authority
-	Rcode    string // always this: SERVFAIL, REFUSED
-	Why      string // the extended error (RFC 8914) that goes with Rcode
-	Drop     int    // the next queries get no answer; -1: all
-	Truncate bool   // over UDP: nothing but the TC bit
-	Other    bool   // answers another question
-	Referral bool   // refers to other servers
-	NoSOA    bool   // an empty answer tells no time
-	Age      string // of DoH: the Age header
-	Status   int    // of DoH: this HTTP status
-	Body     string // of DoH: this body
+	Resolver    bool          // answers as a resolver: recursion available, no authority
+	Rcode       string        // always this: SERVFAIL, REFUSED
+	Why         string        // the extended error (RFC 8914) that goes with Rcode
+	Drop        int           // the next queries get no answer; -1: all
+	Slow        time.Duration // waits before it answers
+	Truncate    bool          // except over TCP: nothing but the TC bit
+	Cut         bool          // over UDP: the TC bit, and the message ends within a record
+	Forged      bool          // over UDP: another question's answer, as somebody in between sends it
+	Other       bool          // answers another question
+	Referral    bool          // refers to other servers
+	NoSOA       bool          // an empty answer tells no time
+	Echo        bool          // sends back what it was asked
+	ContentType string        // of DoH: this type
+	Age         string        // of DoH: the Age header
+	Status      int           // of DoH: this HTTP status
+	Body        string        // of DoH: this body
 }
 
 // Query is what the server was asked.
@@ -157,10 +163,19 @@ func (s *Server) Await(n int) {
 }
 
 func (s *Server) serve(w dns.ResponseWriter, q *dns.Msg) {
-	network := w.LocalAddr().Network()
-	if m := s.answer(q, network); m != nil {
-		_ = w.WriteMsg(m)
+	s.mu.Lock()
+	slow := s.habit.Slow
+	s.mu.Unlock()
+	time.Sleep(slow)
+	m := s.answer(q, w.LocalAddr().Network())
+	if m == nil {
+		return
 	}
+	if b, err := m.Pack(); err == nil && m.Truncated && len(m.Answer) > 0 {
+		_, _ = w.Write(b[:len(b)-3])
+		return
+	}
+	_ = w.WriteMsg(m)
 }
 
 // answer is the reply to a query, nil when there is none.
@@ -183,9 +198,15 @@ func (s *Server) answer(q *dns.Msg, network string) *dns.Msg {
 			m.SetEdns0(1232, false)
 			m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_EDE{InfoCode: dns.ExtendedErrorCodeDNSBogus, ExtraText: h.Why})
 		}
-	case h.Truncate && network == "udp":
+	case h.Truncate && network != "tcp":
 		m.Truncated = true
-	case h.Other:
+	case h.Echo:
+		return q
+	case h.Cut && network == "udp":
+		m.Truncated = true
+		s.fill(m, q.Question[0])
+		m.Ns = nil
+	case h.Other, h.Forged && network == "udp":
 		m.Question[0].Name = "other.example.com."
 	case h.Referral:
 		m.Authoritative = false

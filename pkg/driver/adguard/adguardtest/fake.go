@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/flip-cli/flip/pkg/driver/internal/dnsserver"
 )
 
 // The credentials that the stand-in accepts.
@@ -107,7 +109,7 @@ func Start(t testing.TB, o Options) *Fake {
 	f.server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(f.server.Close)
 	t.Cleanup(func() { close(f.gone) })
-	f.dns = startDNS(t, f)
+	f.dns = dnsserver.Start(t, f.resolve)
 	return f
 }
 

@@ -2,127 +2,67 @@ package cloudflaretest
 
 import (
 	"fmt"
-	"net"
 	"strings"
-	"sync"
-	"testing"
 
 	"github.com/miekg/dns"
+
+	"github.com/flip-cli/flip/pkg/driver/internal/dnsserver"
 )
 
 // Anycast are the addresses that a proxied name answers with.
-var anycast = map[uint16][]string{dns.TypeA: {"104.16.132.229", "104.16.133.229"}, dns.TypeAAAA: {"2606:4700::6810:84e5"}}
+var anycast = map[string][]string{"A": {"104.16.132.229", "104.16.133.229"}, "AAAA": {"2606:4700::6810:84e5"}}
 
 // NegativeTTL is the minimum of the zone's SOA.
 const NegativeTTL = 1800
 
 const autoTTL = 300
 
-type dnsServer struct{ address string }
-
-// startDNS serves the records with authority on a free port, UDP and TCP.
-func startDNS(t testing.TB, f *Fake) *dnsServer {
-	t.Helper()
-	udp, tcp := listen(t)
-	var ready, done sync.WaitGroup
-	t.Cleanup(done.Wait) // runs after the shutdowns
-	for _, s := range []*dns.Server{{PacketConn: udp}, {Listener: tcp}} {
-		s.Handler = dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) { _ = w.WriteMsg(f.resolve(q)) })
-		ready.Add(1)
-		s.NotifyStartedFunc = ready.Done
-		done.Go(func() { _ = s.ActivateAndServe() })
-		t.Cleanup(func() {
-			if err := s.Shutdown(); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	ready.Wait()
-	return &dnsServer{udp.LocalAddr().String()}
-}
-
-// listen opens one port number for both protocols.
-func listen(t testing.TB) (net.PacketConn, net.Listener) {
-	t.Helper()
-	var lc net.ListenConfig
-	for range 50 {
-		tcp, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		udp, err := lc.ListenPacket(t.Context(), "udp", tcp.Addr().String())
-		if err == nil {
-			return udp, tcp
-		}
-		_ = tcp.Close() // somebody has the UDP port
-	}
-	t.Fatal("no port is free for UDP and TCP")
-	return nil, nil
-}
-
 // resolve answers as the zone's name servers do.
-func (f *Fake) resolve(q *dns.Msg) *dns.Msg {
-	m := new(dns.Msg)
-	m.SetReply(q)
+func (f *Fake) resolve(q dnsserver.Question, m *dnsserver.Reply) {
 	m.Authoritative = true
-	if len(q.Question) != 1 {
-		m.Rcode = dns.RcodeFormatError
-		return m
-	}
-	ask := q.Question[0]
-	name := strings.ToLower(strings.TrimSuffix(ask.Name, "."))
-	if name != Zone && !strings.HasSuffix(name, "."+Zone) {
+	if q.Name != Zone && !strings.HasSuffix(q.Name, "."+Zone) {
 		m.Rcode, m.Authoritative = dns.RcodeRefused, false
-		return m
+		return
 	}
-	if ask.Qtype == dns.TypeSOA && name == Zone {
+	if q.Type == "SOA" && q.Name == Zone {
 		m.Answer = append(m.Answer, soa())
-		return m
+		return
 	}
-	exists := name == Zone
-	proxied := map[string]bool{}
+	exists, proxied := q.Name == Zone, false
 	for _, r := range f.served() {
-		if r.Name != name {
+		if r.Name != q.Name {
 			continue
 		}
-		exists = true
-		if r.Proxied {
-			proxied[r.Type] = true
-		}
-		if r.Type != dns.TypeToString[ask.Qtype] && r.Type != "CNAME" {
-			continue
-		}
-		ttl := r.TTL
-		if ttl == 1 {
-			ttl = autoTTL
-		}
-		if rr, err := dns.NewRR(fmt.Sprintf("%s %d IN %s %s", ask.Name, ttl, r.Type, content(r))); err == nil {
-			m.Answer = append(m.Answer, rr)
+		exists, proxied = true, proxied || r.Proxied
+		if r.Type == q.Type || r.Type == "CNAME" {
+			m.Add(effective(r.TTL), r.Type, content(r))
 		}
 	}
-	if len(proxied) > 0 { // one is enough: all are treated as proxied
+	if proxied { // one is enough: all are treated as proxied
 		m.Answer = nil
-		for _, a := range anycast[ask.Qtype] {
-			rr, err := dns.NewRR(fmt.Sprintf("%s %d IN %s %s", ask.Name, autoTTL, dns.TypeToString[ask.Qtype], a))
-			if err == nil {
-				m.Answer = append(m.Answer, rr)
-			}
+		for _, a := range anycast[q.Type] {
+			m.Add(autoTTL, q.Type, a)
 		}
 	}
-	if len(m.Answer) == 0 {
-		m.Ns = append(m.Ns, soa())
-		if !exists {
-			m.Rcode = dns.RcodeNameError
-		}
+	if len(m.Answer) > 0 {
+		return
 	}
-	return m
+	m.Ns = append(m.Ns, soa())
+	if !exists {
+		m.Rcode = dns.RcodeNameError
+	}
+}
+
+// effective is the TTL that is answered: 1 means automatic.
+func effective(ttl int) int {
+	if ttl == 1 {
+		return autoTTL
+	}
+	return ttl
 }
 
 func content(r Record) string {
-	switch {
-	case r.Type == "CNAME":
-		return r.Content + "."
-	case r.Type == "MX" && r.Priority != nil:
+	if r.Type == "MX" && r.Priority != nil {
 		return fmt.Sprintf("%d %s.", *r.Priority, r.Content)
 	}
 	return r.Content

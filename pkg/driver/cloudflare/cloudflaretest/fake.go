@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/flip-cli/flip/pkg/driver/internal/dnsserver"
 )
 
 // Token is the API token that the stand-in accepts.
@@ -95,7 +97,7 @@ type Fault struct {
 type Fake struct {
 	o      Options
 	server *httptest.Server
-	dns    *dnsServer
+	dns    string        // host:port, or empty
 	gone   chan struct{} // closed when the test ends
 
 	mu      sync.Mutex
@@ -123,7 +125,7 @@ func Start(t testing.TB, o Options) *Fake {
 	t.Cleanup(f.server.Close)
 	t.Cleanup(func() { close(f.gone) })
 	if o.DNS {
-		f.dns = startDNS(t, f)
+		f.dns = dnsserver.Start(t, f.resolve)
 	}
 	f.commit(nil)
 	return f
@@ -134,10 +136,7 @@ func (f *Fake) URL() string { return f.server.URL + "/client/v4" }
 
 // DNSAddress is where the records are served, host:port.
 func (f *Fake) DNSAddress() string {
-	if f.dns == nil {
-		return ""
-	}
-	return f.dns.address
+	return f.dns
 }
 
 // Down closes the API's port: connections are refused.

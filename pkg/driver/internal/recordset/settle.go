@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
@@ -104,7 +105,11 @@ func (t *Target) untilAnswered(ctx context.Context, want map[Name]Set) error {
 			last = behind // not what the deadline made
 		}
 		if perr := pause(limited, lookEvery); perr != nil {
-			if ctx.Err() != nil {
+			switch {
+			case errors.Is(ctx.Err(), context.DeadlineExceeded):
+				return hint.Wrap(fmt.Errorf("not every name server answers with the change, and no time is left: %s (%w)", some(last), ctx.Err()),
+					"look at that server; clients may still get the old answer from it")
+			case ctx.Err() != nil:
 				return fmt.Errorf("%w; last seen: %s", ctx.Err(), some(last))
 			}
 			return hint.Wrap(fmt.Errorf("not every name server answers with the change after %s: %s", t.o.SettleTimeout, some(last)),
@@ -168,6 +173,9 @@ func unanswered(server string, err error) string {
 	}
 	if _, lost := errors.AsType[*wire.LostError](err); lost {
 		return err.Error()
+	}
+	if refused, ok := errors.AsType[syscall.Errno](err); ok {
+		return fmt.Sprintf("%s cannot be asked: %s", server, refused.Error())
 	}
 	return fmt.Sprintf("%s cannot be asked: %v", server, err)
 }
