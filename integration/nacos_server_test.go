@@ -50,25 +50,13 @@ func officialServer(t *testing.T, version string, keep time.Duration) nacosServe
 
 // set is an operator who knows nothing of consumers: one raw write.
 func (n nacosServer) set(ctx context.Context, service string, i nacostest.Instance, enabled bool) error {
-	path, name := "/nacos/v1/ns/instance", "DEFAULT_GROUP@@"+service
-	if n.api == '3' {
-		path, name = "/nacos/v3/admin/ns/instance", service
-	}
-	host, port, _ := net.SplitHostPort(i.Address)
-	metadata, err := json.Marshal(i.Metadata)
-	if err != nil {
-		return err
-	}
-	_, err = n.call(ctx, http.MethodPut, path, url.Values{
-		"serviceName": {name}, "groupName": {"DEFAULT_GROUP"}, "clusterName": {"DEFAULT"}, "ip": {host}, "port": {port},
-		"ephemeral": {"true"}, "weight": {fmt.Sprint(i.Weight)}, "enabled": {strconv.FormatBool(enabled)}, "metadata": {string(metadata)},
-	})
-	return err
+	i.Disabled = !enabled
+	return nacostest.Write(ctx, n.url, int(n.api-'0'), service, i)
 }
 
 // listed is what consumers get, as sorted addresses.
 func (n nacosServer) listed(ctx context.Context, service string) ([]string, error) {
-	body, err := n.call(ctx, http.MethodGet, "/nacos/v1/ns/instance/list", url.Values{"serviceName": {"DEFAULT_GROUP@@" + service}})
+	body, err := n.get(ctx, "/nacos/v1/ns/instance/list?"+url.Values{"serviceName": {"DEFAULT_GROUP@@" + service}}.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +77,8 @@ func (n nacosServer) listed(ctx context.Context, service string) ([]string, erro
 	return all, nil
 }
 
-func (n nacosServer) call(ctx context.Context, method, path string, params url.Values) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, n.url+path+"?"+params.Encode(), nil)
+func (n nacosServer) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, n.url+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +90,7 @@ func (n nacosServer) call(ctx context.Context, method, path string, params url.V
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s %s: %s: %s", method, path, resp.Status, body)
+		err = fmt.Errorf("GET %s: %s: %s", path, resp.Status, body)
 	}
 	return body, err
 }

@@ -9,7 +9,8 @@ import (
 
 // nacosSlow restarts a provider more slowly than Nacos remembers a disable, and
 // counts the calls that reach it before it is healthy: without flip, with flip,
-// and with flip where the application registers itself disabled.
+// with flip that writes while the provider is gone, and with flip where the
+// application registers itself disabled.
 func nacosSlow(t *testing.T, n nacosServer, program string) {
 	var mu sync.Mutex
 	early := map[string]int{}
@@ -32,8 +33,9 @@ func nacosSlow(t *testing.T, n nacosServer, program string) {
 			early[how] = calls
 		})
 	}
-	flip := func(m *market, slow *provider) {
-		m.want(0, "run", "--yes", m.plan("nacos-rolling", `users: ["*"]`, fmt.Sprintf("users: [%q]", slow.instance.Address)),
+	flip := func(m *market, slow *provider, oldnew ...string) {
+		oldnew = append(oldnew, `users: ["*"]`, fmt.Sprintf("users: [%q]", slow.instance.Address))
+		m.want(0, "run", "--yes", m.plan("nacos-rolling", oldnew...),
 			"--var", "version=v2", "--var", "nacos="+n.url, "--var", "service="+m.service, "--var", "cache=dubbo", "--var", "deploy="+m.deploy, "--var", "drain=20s")
 		m.shown(m.addresses(func(*provider) bool { return true })...)
 	}
@@ -44,11 +46,17 @@ func nacosSlow(t *testing.T, n nacosServer, program string) {
 		if early["held by flip"] >= early["without flip"] {
 			t.Errorf("with flip %d calls came before health, without %d", early["held by flip"], early["without flip"])
 		}
+		if early["held while absent"] > 0 {
+			t.Errorf("%d calls came to a provider that flip held while it was absent", early["held while absent"])
+		}
 		if early["registered disabled"] > 0 {
 			t.Errorf("%d calls came to an application that registers disabled", early["registered disabled"])
 		}
 	})
 	restart("without flip", "slow-without", false, func(m *market, slow *provider) { m.sleepAndRestart(slow) })
-	restart("held by flip", "slow-held", false, flip)
-	restart("registered disabled", "slow-disabled", true, flip)
+	restart("held by flip", "slow-held", false, func(m *market, slow *provider) { flip(m, slow) })
+	restart("held while absent", "slow-absent", false, func(m *market, slow *provider) {
+		flip(m, slow, `{driver: nacos, `, `{driver: nacos, hold_absent: true, `)
+	})
+	restart("registered disabled", "slow-disabled", true, func(m *market, slow *provider) { flip(m, slow) })
 }

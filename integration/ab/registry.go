@@ -2,13 +2,6 @@ package ab
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
@@ -21,7 +14,7 @@ func StandIn() (r Registry, stop func(), err error) {
 	if err != nil {
 		return Registry{}, nil, err
 	}
-	return Registry{Name: "the stand-in of Nacos 2.2.3", URL: f.Servers()[0], Join: f.Join, Set: operator(f.Servers()[0], false)}, stop, nil
+	return Registry{Name: "the stand-in of Nacos 2.2.3", URL: f.Servers()[0], Join: f.Join, Set: operator(f.Servers()[0], 2)}, stop, nil
 }
 
 // Official runs an official server with its home in dir until stop.
@@ -35,42 +28,13 @@ func Official(ctx context.Context, dir, version string) (r Registry, stop func()
 
 // OfficialOf is an official server that runs.
 func OfficialOf(r *nacostest.Real) Registry {
-	return Registry{Name: "the official Nacos " + r.Version, URL: r.URL, Join: r.Join, Set: operator(r.URL, r.Version[0] >= '3')}
+	return Registry{Name: "the official Nacos " + r.Version, URL: r.URL, Join: r.Join, Set: operator(r.URL, int(r.Version[0]-'0'))}
 }
 
 // operator writes as people do who know nothing of consumers.
-func operator(server string, v3 bool) func(context.Context, string, nacostest.Instance, bool) error {
-	path, prefix := "/nacos/v1/ns/instance", "DEFAULT_GROUP@@"
-	if v3 {
-		path, prefix = "/nacos/v3/admin/ns/instance", ""
-	}
+func operator(server string, generation int) func(context.Context, string, nacostest.Instance, bool) error {
 	return func(ctx context.Context, service string, i nacostest.Instance, enabled bool) error {
-		host, port, err := net.SplitHostPort(i.Address)
-		if err != nil {
-			return err
-		}
-		metadata, err := json.Marshal(i.Metadata)
-		if err != nil {
-			return err
-		}
-		form := url.Values{
-			"serviceName": {prefix + service}, "groupName": {"DEFAULT_GROUP"}, "clusterName": {"DEFAULT"}, "ip": {host}, "port": {port},
-			"ephemeral": {"true"}, "weight": {fmt.Sprint(i.Weight)}, "enabled": {strconv.FormatBool(enabled)}, "metadata": {string(metadata)},
-		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPut, server+path+"?"+form.Encode(), nil)
-		if err != nil {
-			return err
-		}
-		req.Close = true
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			body, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
-			return fmt.Errorf("PUT %s: %s: %s", path, resp.Status, body)
-		}
-		return nil
+		i.Disabled = !enabled
+		return nacostest.Write(ctx, server, generation, service, i)
 	}
 }

@@ -102,6 +102,18 @@ type Holder interface {
 	Hold(ctx context.Context, changes []state.Change) error
 }
 
+// Releaser is a Holder that writes more than the changes in order to hold them,
+// such as for objects that are gone, and has to take that back.
+type Releaser interface {
+	// Inherit says, before anything else is asked, which changes earlier
+	// processes of a run had made and not put back, and how their objects stood
+	// when the run last looked at them before. It asks the target nothing.
+	Inherit(seen state.State, held []state.Change)
+	// Release takes back what is left of holding. It is called when every Hold
+	// has returned, before a run ends or pauses; its error is told to people.
+	Release(ctx context.Context) error
+}
+
 // Bounded says how long a request that was sent before its sender died may
 // still take effect.
 type Bounded interface {

@@ -2,6 +2,7 @@ package nacos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,15 +26,16 @@ func (t *Target) Apply(ctx context.Context, changes []state.Change) error {
 	defer t.unlock()
 	work, snaps, err := t.plan(ctx, changes)
 	if err != nil {
-		return fmt.Errorf("nacos: %w", err)
+		return fmt.Errorf("nacos: %w", errors.Join(err, t.takeBack(ctx, subjectsOf(changes))))
 	}
 	if len(work) == 0 {
 		return nil
 	}
-	if err := refuse(t.client.known(), work, snaps); err != nil {
+	if err := t.refuse(work, snaps); err != nil {
 		return fmt.Errorf("nacos: nothing was written: %w", driver.Permanent(err))
 	}
 	t.baseline(snaps)
+	t.audience(ctx, servicesOf(work))
 	t.presubscribe(ctx, servicesOf(work))
 	for _, j := range work {
 		if err := t.write(ctx, j); err != nil {
@@ -76,6 +78,9 @@ func (t *Target) plan(ctx context.Context, changes []state.Change) ([]job, map[s
 	snaps, err := t.snapshots(ctx, services)
 	if err != nil {
 		return nil, nil, fmt.Errorf("nothing was written: %w", err)
+	}
+	if err := t.holdable(); err != nil {
+		return nil, nil, err
 	}
 	work, err := t.jobs(order, subjects, by, snaps)
 	return work, snaps, err

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
@@ -33,13 +34,13 @@ func TestOneLoginServesUntilItsTokenGrowsOld(t *testing.T) {
 			o.TokenTTL = time.Hour
 			l := newLab(t, o, login)
 			for range 3 {
-				must(t, l.Apply(t.Context(), disable(a1)))
-				must(t, l.Apply(t.Context(), enable(a1)))
+				expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+				expect.Nil(t, l.Apply(t.Context(), enable(a1)))
 			}
-			same(t, version+": logins", 1, l.Logins())
+			expect.Same(t, version+": logins", 1, l.Logins())
 			time.Sleep(55 * time.Minute) // on a fake clock
-			must(t, l.Apply(t.Context(), disable(a1)))
-			same(t, version+": logins before the token is refused", 2, l.Logins())
+			expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+			expect.Same(t, version+": logins before the token is refused", 2, l.Logins())
 		})
 	}
 }
@@ -47,22 +48,22 @@ func TestOneLoginServesUntilItsTokenGrowsOld(t *testing.T) {
 func TestATokenThatExpiresInTheMiddleIsReplacedOnce(t *testing.T) {
 	for _, version := range versions {
 		l := newLab(t, guarded(version), login)
-		must(t, l.Apply(t.Context(), disable(a1)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 		l.ExpireTokens()
-		must(t, l.Settle(t.Context(), disable(a1)))
+		expect.Nil(t, l.Settle(t.Context(), disable(a1)))
 		l.ExpireTokens()
-		must(t, l.Apply(t.Context(), enable(a1)))
-		same(t, version+": logins", 3, l.Logins())
+		expect.Nil(t, l.Apply(t.Context(), enable(a1)))
+		expect.Same(t, version+": logins", 3, l.Logins())
 	}
 }
 
 func TestASubscriptionReplacesItsTokenToo(t *testing.T) {
 	l := newListeningLab(t, guarded("2.2.3"), login)
 	_, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	l.ExpireTokens()
-	must(t, l.Apply(t.Context(), disable(a1)))
-	must(t, l.Settle(t.Context(), disable(a1)))
+	expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+	expect.Nil(t, l.Settle(t.Context(), disable(a1)))
 }
 
 func TestALoginThatIsRefusedSaysWhereToLookAndIsNotTriedAgain(t *testing.T) {
@@ -70,10 +71,10 @@ func TestALoginThatIsRefusedSaysWhereToLookAndIsNotTriedAgain(t *testing.T) {
 		for _, who := range []secret.Ref{"flip", "nobody"} {
 			l := newLab(t, guarded(version), func(c *nacos.Config) { c.Username, c.Password = who, "wrong" })
 			_, err := l.Read(t.Context())
-			failsWith(t, err, "log in: server 10.0.0.1:8848: ", "look at username and password of the target")
-			is(t, err, driver.ErrPermanent, true)
-			is(t, err, driver.ErrUnknown, false)
-			same(t, version+": logins", 1, l.Logins())
+			expect.Error(t, err, "log in: server 10.0.0.1:8848: ", "look at username and password of the target")
+			expect.Is(t, err, driver.ErrPermanent, true)
+			expect.Is(t, err, driver.ErrUnknown, false)
+			expect.Same(t, version+": logins", 1, l.Logins())
 		}
 	}
 }
@@ -82,30 +83,30 @@ func TestALoginThatWorkedBeforeAndFailsNowIsAFailureOfTheServer(t *testing.T) {
 	o := guarded("2.2.3")
 	o.Nodes = 2
 	l := newLab(t, o, login)
-	must(t, l.Apply(t.Context(), disable(a1)))
+	expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 	l.Fail(nacostest.Fault{Kind: nacostest.Status, Node: -1, Method: "POST", On: "login", Code: 500, Text: "database is gone"})
 	l.ExpireTokens()
 	err := l.Apply(t.Context(), enable(a1))
-	failsWith(t, err, "log in: server 10.0.0.2:8848: 500 Internal Server Error: database is gone", "")
-	is(t, err, driver.ErrPermanent, false)
+	expect.Error(t, err, "log in: server 10.0.0.2:8848: 500 Internal Server Error: database is gone", "")
+	expect.Is(t, err, driver.ErrPermanent, false)
 	l.Heal()
-	must(t, l.Apply(t.Context(), enable(a1)))
-	same(t, "out", []string(nil), l.out())
+	expect.Nil(t, l.Apply(t.Context(), enable(a1)))
+	expect.Same(t, "out", []string(nil), l.out())
 }
 
 func TestAServerThatWantsALoginIsSaidSo(t *testing.T) {
 	l := newLab(t, guarded("3.0.3"), nil)
 	err := l.Apply(t.Context(), disable(a1))
-	failsWith(t, err, "403 Forbidden: token invalid!", "set username and password of a user who may read and write the namespace")
-	same(t, "out", []string(nil), l.out())
+	expect.Error(t, err, "403 Forbidden: token invalid!", "set username and password of a user who may read and write the namespace")
+	expect.Same(t, "out", []string(nil), l.out())
 }
 
 func TestAUserWithoutRightsIsNotAskedForever(t *testing.T) {
 	l := newLab(t, guarded("2.2.3"), login)
 	l.Fail(nacostest.Fault{Kind: nacostest.Status, Node: -1, Method: "PUT", Code: 403, Text: "authorization failed!"})
-	failsWith(t, l.Apply(t.Context(), disable(a1)), "authorization failed!", "may read and write the namespace")
-	same(t, "writes", 2, len(l.Writes()))
-	same(t, "logins", 2, l.Logins())
+	expect.Error(t, l.Apply(t.Context(), disable(a1)), "authorization failed!", "may read and write the namespace")
+	expect.Same(t, "writes", 2, len(l.Writes()))
+	expect.Same(t, "logins", 2, l.Logins())
 }
 
 func TestSecretsAreResolvedWhenTheyAreNeededAndNeverShown(t *testing.T) {
@@ -119,7 +120,7 @@ func TestSecretsAreResolvedWhenTheyAreNeededAndNeverShown(t *testing.T) {
 	no := false
 	d := open(t, nacos.Config{Servers: f.Servers(), Service: nacos.Names{"users"}, Username: "flip", Password: "${env:NACOS_PASSWORD}", Subscribe: &no},
 		driver.Env{Transport: f.Transport(), Secrets: secrets, Log: log})
-	must(t, d.Apply(t.Context(), disable(a1)))
+	expect.Nil(t, d.Apply(t.Context(), disable(a1)))
 	if got := redactor.Text("a long secret, token-1-of-flip"); strings.Contains(got, "secret") || strings.Contains(got, "token") {
 		t.Errorf("not redacted: %s", got)
 	}
@@ -130,7 +131,7 @@ func TestSecretsAreResolvedWhenTheyAreNeededAndNeverShown(t *testing.T) {
 	}
 	secrets.Getenv = func(string) (string, bool) { return "", false }
 	f.ExpireTokens()
-	failsWith(t, d.Apply(t.Context(), enable(a1)), "environment variable NACOS_PASSWORD is not set", "export NACOS_PASSWORD")
+	expect.Error(t, d.Apply(t.Context(), enable(a1)), "environment variable NACOS_PASSWORD is not set", "export NACOS_PASSWORD")
 }
 
 func TestTLSTrustsWhatThePlanSaysAndNothingElse(t *testing.T) {
@@ -139,7 +140,7 @@ func TestTLSTrustsWhatThePlanSaysAndNothingElse(t *testing.T) {
 	srv := httptest.NewTLSServer(f.Handler(0))
 	t.Cleanup(srv.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
+	expect.Nil(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}), 0o600))
 	no := false
 	for name, test := range map[string]struct {
 		tls  nacos.TLS
@@ -153,13 +154,13 @@ func TestTLSTrustsWhatThePlanSaysAndNothingElse(t *testing.T) {
 		d := open(t, nacos.Config{Servers: nacos.Names{srv.URL}, Service: nacos.Names{"users"}, Subscribe: &no, TLS: test.tls, Timeout: 2 * time.Second}, driver.Env{})
 		err := d.Apply(t.Context(), disable(a1))
 		if test.want == "" {
-			must(t, err)
-			must(t, d.Apply(t.Context(), enable(a1)))
+			expect.Nil(t, err)
+			expect.Nil(t, d.Apply(t.Context(), enable(a1)))
 			t.Log(name, "is trusted")
 		} else {
-			failsWith(t, err, test.want, "")
+			expect.Error(t, err, test.want, "")
 		}
-		must(t, d.Close())
+		expect.Nil(t, d.Close())
 	}
 }
 
@@ -167,23 +168,23 @@ func TestTheGRPCPortSpeaksTLSWhereThePlanSaysSo(t *testing.T) {
 	borrowed := httptest.NewTLSServer(nil)
 	t.Cleanup(borrowed.Close)
 	ca := filepath.Join(t.TempDir(), "ca.pem")
-	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: borrowed.Certificate().Raw}), 0o600))
+	expect.Nil(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: borrowed.Certificate().Raw}), 0o600))
 	o := nacostest.Options{TLS: &tls.Config{Certificates: borrowed.TLS.Certificates}}
 	l := newListeningLab(t, o, func(c *nacos.Config) { c.TLS = nacos.TLS{TLS: trust.TLS{CA: ca}, GRPC: true} })
-	must(t, l.Apply(t.Context(), disable(a1)))
-	must(t, l.Settle(t.Context(), disable(a1)))
-	same(t, "subscribers", 1, l.Subscribers("users"))
+	expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+	expect.Nil(t, l.Settle(t.Context(), disable(a1)))
+	expect.Same(t, "subscribers", 1, l.Subscribers("users"))
 	plain := newListeningLab(t, o, func(c *nacos.Config) {
 		brief(c)
 		c.TLS = nacos.TLS{TLS: trust.TLS{CA: ca}}
 	})
-	must(t, plain.Apply(t.Context(), disable(a1)))
-	failsWith(t, plain.Settle(t.Context(), disable(a1)), "gRPC port", "")
+	expect.Nil(t, plain.Apply(t.Context(), disable(a1)))
+	expect.Error(t, plain.Settle(t.Context(), disable(a1)), "gRPC port", "")
 }
 
 func TestAWrongCertificateFileIsSaidBeforeAnyConnection(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty.pem")
-	must(t, os.WriteFile(empty, nil, 0o600))
+	expect.Nil(t, os.WriteFile(empty, nil, 0o600))
 	for want, files := range map[string]trust.TLS{
 		"tls: ca: open /nowhere": {CA: "/nowhere"},
 		"holds no PEM":           {CA: empty},
@@ -193,6 +194,6 @@ func TestAWrongCertificateFileIsSaidBeforeAnyConnection(t *testing.T) {
 			*into.(*nacos.Config) = nacos.Config{Servers: nacos.Names{"https://127.0.0.1:1"}, Service: nacos.Names{"users"}, TLS: nacos.TLS{TLS: files}}
 			return nil
 		}, driver.Env{})
-		failsWith(t, err, want, "")
+		expect.Error(t, err, want, "")
 	}
 }

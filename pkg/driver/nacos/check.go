@@ -21,6 +21,9 @@ func (t *Target) Check(ctx context.Context, now state.State, changes []state.Cha
 	if err != nil {
 		return driver.Uncertain(fmt.Errorf("nacos: %w", err))
 	}
+	if err := t.holdable(); err != nil {
+		return fmt.Errorf("nacos: %w", err)
+	}
 	for svc, live := range snaps {
 		snaps[svc] = t.imagine(svc, live, now)
 	}
@@ -28,7 +31,7 @@ func (t *Target) Check(ctx context.Context, now state.State, changes []state.Cha
 	if err != nil {
 		return fmt.Errorf("nacos: %w", err)
 	}
-	if err := refuse(t.client.known(), work, snaps); err != nil {
+	if err := t.refuse(work, snaps); err != nil {
 		return fmt.Errorf("nacos: %w", driver.Permanent(err))
 	}
 	return nil

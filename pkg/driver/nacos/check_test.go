@@ -3,6 +3,7 @@ package nacos_test
 import (
 	"testing"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
@@ -34,7 +35,7 @@ func TestACheckLooksAtWhatEarlierStepsWillHaveMade(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, nacostest.Options{}, nil)
 			now, err := l.Read(t.Context())
-			must(t, err)
+			expect.Nil(t, err)
 			if test.prepare != nil {
 				test.prepare(l)
 				if live, err := l.Read(t.Context()); err == nil && len(live.Objects) == len(now.Objects) {
@@ -43,12 +44,12 @@ func TestACheckLooksAtWhatEarlierStepsWillHaveMade(t *testing.T) {
 			}
 			err = l.Check(t.Context(), now.With(test.before), test.changes)
 			if test.want == "" {
-				must(t, err)
+				expect.Nil(t, err)
 			} else {
-				failsWith(t, err, test.want, "")
-				is(t, err, driver.ErrUnknown, false)
+				expect.Error(t, err, test.want, "")
+				expect.Is(t, err, driver.ErrUnknown, false)
 			}
-			same(t, "writes", []string(nil), nonEmpty(l.Writes()))
+			expect.Same(t, "writes", []string(nil), nonEmpty(l.Writes()))
 		})
 	}
 }
@@ -56,11 +57,11 @@ func TestACheckLooksAtWhatEarlierStepsWillHaveMade(t *testing.T) {
 func TestACheckThatCannotLookRefusesNothing(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	now, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	l.Down(0)
 	err = l.Check(t.Context(), now, disable(a1, a2, b1))
-	failsWith(t, err, "connection refused", "")
-	is(t, err, driver.ErrUnknown, true)
+	expect.Error(t, err, "connection refused", "")
+	expect.Is(t, err, driver.ErrUnknown, true)
 }
 
 func TestACheckKnowsInstancesThatThePlanRegisters(t *testing.T) {
@@ -68,12 +69,12 @@ func TestACheckKnowsInstancesThatThePlanRegisters(t *testing.T) {
 	const old, fresh = "DEFAULT_GROUP@@orders/DEFAULT/10.1.0.31:9090", "DEFAULT_GROUP@@orders/DEFAULT/10.1.0.32:9090"
 	l.Register("orders", nacostest.Instance{Address: "10.1.0.31:9090", Weight: 1, Persistent: true})
 	now, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	create := []state.Change{
 		set(fresh, nacos.Registered, "", "true"), set(fresh, nacos.Enabled, "", "true"), set(fresh, nacos.Weight, "", "1"),
 	}
-	must(t, l.Check(t.Context(), now, create))
+	expect.Nil(t, l.Check(t.Context(), now, create))
 	out := []state.Change{set(old, nacos.Enabled, "true", "false")}
-	must(t, l.Check(t.Context(), now.With(create), out))
-	failsWith(t, l.Check(t.Context(), now, out), "no healthy enabled instance left", "")
+	expect.Nil(t, l.Check(t.Context(), now.With(create), out))
+	expect.Error(t, l.Check(t.Context(), now, out), "no healthy enabled instance left", "")
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
@@ -45,9 +46,9 @@ func TestConfigurationsThatAreWrongSaySo(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			c := good()
-			must(t, c.Validate())
+			expect.Nil(t, c.Validate())
 			test.edit(&c)
-			failsWith(t, c.Validate(), test.want, test.advice)
+			expect.Error(t, c.Validate(), test.want, test.advice)
 		})
 	}
 }
@@ -57,7 +58,7 @@ func TestLocksAreOnEveryServiceAtEveryServer(t *testing.T) {
 	c.Servers = nacos.Names{"http://h", "https://i:8848/registry/"}
 	c.Service = nacos.Names{"users", "LEGACY@@orders"}
 	c.Namespace = "prod-id"
-	same(t, "scopes", []string{
+	expect.Same(t, "scopes", []string{
 		"nacos://h:80/prod-id/DEFAULT_GROUP@@users", "nacos://h:80/prod-id/LEGACY@@orders",
 		"nacos://i:8848/prod-id/DEFAULT_GROUP@@users", "nacos://i:8848/prod-id/LEGACY@@orders",
 	}, open(t, c, driver.Env{}).Scopes())
@@ -73,10 +74,10 @@ func TestAnInstanceIsCalledByItsAddressAndItsServiceWhereThereAreSeveral(t *test
 		l.Register("orders", nacostest.Instance{Address: a1, Weight: 1})
 		l.Register("LEGACY@@users", nacostest.Instance{Address: a1, Weight: 1})
 		s, err := l.Read(t.Context())
-		must(t, err)
-		same(t, "name", want, s.Objects[id(a1)].Name)
+		expect.Nil(t, err)
+		expect.Same(t, "name", want, s.Objects[id(a1)].Name)
 		found, err := l.Locate(nacos.KindInstance, want)
-		must(t, err)
+		expect.Nil(t, err)
 		if _, ok := found[id(a1)]; !ok {
 			t.Errorf("%s is not located: %v", want, found)
 		}
@@ -85,21 +86,21 @@ func TestAnInstanceIsCalledByItsAddressAndItsServiceWhereThereAreSeveral(t *test
 
 func TestATargetOfOneClusterLeavesTheOthersAlone(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, func(c *nacos.Config) { c.Cluster = nacos.Names{"hz"} })
-	l.Register("users", nacostest.Instance{Address: a1, Weight: 3, Cluster: "hz"})
+	l.Register("users", nacostest.Instance{Address: a1, Weight: 3, Cluster: "hz"}, nacostest.Instance{Address: a2, Weight: 3, Cluster: "hz"})
 	s, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	object := "DEFAULT_GROUP@@users/hz/" + a1
-	same(t, "objects", []string{object}, s.IDs())
-	failsWith(t, l.Apply(t.Context(), disable(a1)), "is no instance of this target", "")
-	must(t, l.Apply(t.Context(), []state.Change{set(object, nacos.Enabled, "true", "false")}))
-	must(t, l.Settle(t.Context(), []state.Change{set(object, nacos.Enabled, "true", "false")}))
+	expect.Same(t, "objects", []string{object, "DEFAULT_GROUP@@users/hz/" + a2}, s.IDs())
+	expect.Error(t, l.Apply(t.Context(), disable(a1)), "is no instance of this target", "")
+	expect.Nil(t, l.Apply(t.Context(), []state.Change{set(object, nacos.Enabled, "true", "false")}))
+	expect.Nil(t, l.Settle(t.Context(), []state.Change{set(object, nacos.Enabled, "true", "false")}))
 }
 
 func TestFactsOfAnInstance(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	s, err := l.Read(t.Context())
-	must(t, err)
-	same(t, "object", state.Object{
+	expect.Nil(t, err)
+	expect.Same(t, "object", state.Object{
 		Kind: nacos.KindInstance, Name: a1,
 		Attrs: map[string]state.Value{nacos.Enabled: "true", nacos.Weight: "10", nacos.Ephemeral: "true"},
 		Info: map[string]string{
@@ -113,7 +114,7 @@ func TestPatternsChooseByFacts(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	l.Register("users", nacostest.Instance{Address: "[fd00::5]:9090", Weight: 1, Cluster: "hz", Metadata: map[string]string{"version": "2", "path": "/a/b"}})
 	s, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	for pattern, want := range map[string][]string{
 		"10.1.0.0/24":                   {a1, a2, b1},
 		"10.1.0.16/28":                  {b1},
@@ -130,7 +131,7 @@ func TestPatternsChooseByFacts(t *testing.T) {
 		"group=LEGACY":                  nil,
 	} {
 		fits, err := l.Match(pattern)
-		must(t, err)
+		expect.Nil(t, err)
 		var got []string
 		for _, o := range s.Objects {
 			if fits(o) {
@@ -138,7 +139,7 @@ func TestPatternsChooseByFacts(t *testing.T) {
 			}
 		}
 		slices.Sort(got)
-		same(t, pattern, want, got)
+		expect.Same(t, pattern, want, got)
 	}
 	for _, name := range []string{a1, "10.1.0.*:8080", "users/" + a1, "*/" + a1} {
 		if fits, err := l.Match(name); fits != nil || err != nil {
@@ -147,7 +148,7 @@ func TestPatternsChooseByFacts(t *testing.T) {
 	}
 	for pattern, want := range map[string]string{"zone=hz": `"zone" is nothing that instances are chosen by`, "cluster=hz,x": "is not key=value", "host=[": "is not a pattern"} {
 		_, err := l.Match(pattern)
-		failsWith(t, err, want, "")
+		expect.Error(t, err, want, "")
 	}
 }
 
@@ -155,12 +156,12 @@ func TestHealthIsWhatNacosBelieves(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	l.Unhealthy("users", a2)
 	health, err := l.Health(t.Context(), []string{id(a1), id(a2), id("10.9.9.9:1")})
-	must(t, err)
-	same(t, "health", map[string]driver.Health{
+	expect.Nil(t, err)
+	expect.Same(t, "health", map[string]driver.Health{
 		id(a1): {State: driver.Up, Detail: "healthy"}, id(a2): {State: driver.Down, Detail: "unhealthy"}, id("10.9.9.9:1"): {State: driver.Down, Detail: "not registered"},
 	}, health)
 	_, err = l.Health(t.Context(), []string{"?"})
-	failsWith(t, err, "is no instance", "")
+	expect.Error(t, err, "is no instance", "")
 }
 
 func TestANewInstanceIsLocatedInTheTargetsCluster(t *testing.T) {
@@ -168,22 +169,22 @@ func TestANewInstanceIsLocatedInTheTargetsCluster(t *testing.T) {
 	c.Cluster = nacos.Names{"hz", "sh"}
 	d := open(t, c, driver.Env{})
 	found, err := d.Locate(nacos.KindInstance, a1)
-	must(t, err)
-	same(t, "located", map[string]state.Object{"DEFAULT_GROUP@@users/hz/" + a1: {
+	expect.Nil(t, err)
+	expect.Same(t, "located", map[string]state.Object{"DEFAULT_GROUP@@users/hz/" + a1: {
 		Kind: nacos.KindInstance, Name: a1,
 		Info: map[string]string{"address": a1, "host": "10.1.0.11", "cluster": "hz", "service": "users", "group": "DEFAULT_GROUP"},
 	}}, found)
 	for name, want := range map[string]string{"nobody": "is not ip:port", "orders/" + a1: "is not service/ip:port of this target"} {
 		_, err := d.Locate(nacos.KindInstance, name)
-		failsWith(t, err, want, "")
+		expect.Error(t, err, want, "")
 	}
 	_, err = d.Locate("server", a1)
-	failsWith(t, err, "has no kind", "")
+	expect.Error(t, err, "has no kind", "")
 }
 
 func TestAWriteMayTakeEffectAsLongAsThePlanSays(t *testing.T) {
 	for cfg, want := range map[*nacos.Config]time.Duration{{}: 5 * time.Second, {Timeout: time.Second}: time.Second, {MaxInFlight: time.Minute}: time.Minute} {
 		cfg.Servers, cfg.Service = nacos.Names{"http://10.0.0.1:8848"}, nacos.Names{"users"}
-		same(t, "max_in_flight", want, open(t, *cfg, driver.Env{}).MaxInFlight())
+		expect.Same(t, "max_in_flight", want, open(t, *cfg, driver.Env{}).MaxInFlight())
 	}
 }

@@ -17,6 +17,7 @@ func FuzzAnswers(f *testing.F) {
 		`{"list":[` + one + `],"count":1}`, `{"hosts":[` + one + `],"lastRefTime":1,"name":"users","groupName":"G"}`, `[` + one + `]`,
 		`{"code":0,"message":"success","data":[` + one + `]}`, `{"code":21008,"message":"service not exist","data":null}`,
 		`{"protectThreshold":0.5,"clusters":[{"name":"DEFAULT"}]}`, `{"protectThreshold":0,"clusterMap":{"DEFAULT":{}}}`,
+		`{"subscribers":[{"agent":"Nacos-Java-Client:v1.4.2","app":"a"}],"count":1}`, `{"pageItems":[{"agent":":","appName":"flip"}]}`,
 		`{"accessToken":"t","tokenTtl":18000}`, `{"data":{"version":"3.0.3"}}`, `ok`, ``, `null`, `{"list":null}`, `{"hosts":[{"ip":"::1","port":-1}]}`,
 	} {
 		f.Add([]byte(seed))
@@ -39,6 +40,11 @@ func FuzzAnswers(f *testing.F) {
 			}
 			if token, ttl, err := parseLogin(raw); err == nil && (token == "" || ttl <= 0) {
 				t.Errorf("token %q for %s", token, ttl)
+			}
+			for _, version := range []api{v2, v3} {
+				if all, err := parseSubscribers(raw, version); err == nil && describe(service{"G", "users"}, all) == "" {
+					t.Error("nobody is told of subscribers")
+				}
 			}
 			_ = versionOf(raw)
 			_ = reason(raw)

@@ -2,17 +2,13 @@ package nacos_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
-	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/state"
 )
 
@@ -89,40 +85,6 @@ func (l lab) out() []string {
 		}
 	}
 	return out
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func same(t *testing.T, what string, want, got any) {
-	t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// failsWith wants an error with those words, and a hint with advice unless it
-// is empty.
-func failsWith(t *testing.T, err error, words, advice string) {
-	t.Helper()
-	if err == nil || !strings.Contains(err.Error(), words) {
-		t.Errorf("want an error with %q, got %v", words, err)
-		return
-	}
-	if hints := strings.Join(hint.Of(err), "\n"); !strings.Contains(hints, advice) {
-		t.Errorf("want a hint with %q, got %q of %v", advice, hints, err)
-	}
-}
-
-func is(t *testing.T, err, target error, want bool) {
-	t.Helper()
-	if errors.Is(err, target) != want {
-		t.Errorf("%v is %v: want %v", err, target, want)
-	}
 }
 
 // told collects progress.

@@ -19,8 +19,9 @@ import (
 // when the owner registers again, and the instance takes traffic the moment it
 // registers. Hold takes it out again at once and says so, or returns an error
 // where on_reappear is fail. A weight is held likewise, over an absence of the
-// owner only: what somebody else sets meanwhile is theirs. Hold returns nil
-// when ctx ends.
+// owner only: what somebody else sets meanwhile is theirs. With hold_absent the
+// disable of an instance that is gone is written again all the time; Release
+// takes that back. Hold returns nil when ctx ends.
 func (t *Target) Hold(ctx context.Context, changes []state.Change) error {
 	held := map[subject]hold{}
 	for _, c := range changes {
@@ -87,11 +88,15 @@ func (t *Target) keep(ctx context.Context, held map[subject]hold) error {
 	for _, s := range all {
 		live, there := snaps[s.service].instances[s.key]
 		gone := t.absence(s, there)
-		switch {
-		case !there && gone == 0:
-			t.say(ctx, s.address()+" is gone from Nacos, as when its process stops; flip watches how it comes back")
-		case !there:
-		case (held[s].out && live.enabled) || (gone > 0 && held[s].weight.Present() && state.Float(live.weight) != held[s].weight):
+		if !there {
+			if gone == 0 {
+				t.say(ctx, s.address()+" is gone from Nacos, as when its process stops; "+t.absentPolicy(held[s]))
+			}
+			t.disableAbsent(ctx, s, held[s], gone)
+			continue
+		}
+		t.returned(ctx, s, live)
+		if (held[s].out && live.enabled) || (gone > 0 && held[s].weight.Present() && state.Float(live.weight) != held[s].weight) {
 			if err := t.reappeared(ctx, s, held[s], live, gone); err != nil {
 				return err
 			}
@@ -156,12 +161,14 @@ func (t *Target) reappeared(ctx context.Context, s subject, h hold, live instanc
 }
 
 // reassert writes what is held over the instance as it is now. Nothing is
-// refused here: it was so before.
+// refused here: it was so before. What was begun is awaited, also when the hold
+// ends: a write that nobody waits for could land behind the next one.
 func (t *Target) reassert(ctx context.Context, s subject, h hold) error {
 	if err := t.lock(ctx); err != nil {
 		return err
 	}
 	defer t.unlock()
+	ctx = context.WithoutCancel(ctx) // each call has its own deadline
 	snap, err := t.snapshot(ctx, s.service)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
 	"github.com/flip-cli/flip/pkg/state"
@@ -37,17 +38,17 @@ func TestADisableIsHeldOverAnAbsenceThatTheServerForgets(t *testing.T) {
 	for _, version := range versions {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLab(t, nacostest.Options{Version: version}, nil)
-			must(t, l.Apply(t.Context(), disable(a1)))
+			expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 			said, err := holding(t, l, disable(a1), func() {
 				after(10 * time.Second)
 				l.Leave("users", a1)
 				after(2 * time.Minute)
 				l.Register("users", nacostest.Instance{Address: a1, Weight: 10})
-				same(t, version+": out when it registers", []string(nil), l.out())
+				expect.Same(t, version+": out when it registers", []string(nil), l.out())
 				after(time.Second)
-				same(t, version+": out a second later", []string{a1}, l.out())
+				expect.Same(t, version+": out a second later", []string{a1}, l.out())
 			})
-			must(t, err)
+			expect.Nil(t, err)
 			for _, want := range []string{"10.1.0.11:8080 is gone from Nacos", "is enabled again although flip holds it out (it was away for 2m0s): put back at once", "expired-metadata.expired-time"} {
 				if !strings.Contains(said, want) {
 					t.Errorf("%s: want %q in\n%s", version, want, said)
@@ -60,7 +61,7 @@ func TestADisableIsHeldOverAnAbsenceThatTheServerForgets(t *testing.T) {
 func TestADisableOutlivesAShortRestartByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nacostest.Options{}, nil)
-		must(t, l.Apply(t.Context(), disable(a1)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 		writes := len(l.Writes())
 		said, err := holding(t, l, disable(a1), func() {
 			l.Leave("users", a1)
@@ -68,9 +69,9 @@ func TestADisableOutlivesAShortRestartByItself(t *testing.T) {
 			l.Register("users", nacostest.Instance{Address: a1, Weight: 10})
 			after(5 * time.Second)
 		})
-		must(t, err)
-		same(t, "out", []string{a1}, l.out())
-		same(t, "writes while it was held", 0, len(l.Writes())-writes)
+		expect.Nil(t, err)
+		expect.Same(t, "out", []string{a1}, l.out())
+		expect.Same(t, "writes while it was held", 0, len(l.Writes())-writes)
 		if strings.Contains(said, "put back") {
 			t.Error(said)
 		}
@@ -80,13 +81,13 @@ func TestADisableOutlivesAShortRestartByItself(t *testing.T) {
 func TestAReappearanceFailsTheStepWhereThePlanSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nacostest.Options{}, func(c *nacos.Config) { c.OnReappear = "fail" })
-		must(t, l.Apply(t.Context(), disable(a1)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 		_, err := holding(t, l, disable(a1), func() {
 			l.Set("users", a1, true, 10)
 			after(time.Second)
 		})
-		failsWith(t, err, "is enabled again although flip holds it out", "look at who")
-		same(t, "out", []string(nil), l.out())
+		expect.Error(t, err, "is enabled again although flip holds it out", "look at who")
+		expect.Same(t, "out", []string(nil), l.out())
 	})
 }
 
@@ -94,20 +95,20 @@ func TestAWeightIsHeldOverAnAbsenceAndNotAgainstAPerson(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nacostest.Options{}, nil)
 		quarter := []state.Change{set(id(a1), nacos.Weight, "10", "2.5")}
-		must(t, l.Apply(t.Context(), quarter))
+		expect.Nil(t, l.Apply(t.Context(), quarter))
 		said, err := holding(t, l, quarter, func() {
 			l.Leave("users", a1)
 			after(2 * time.Minute)
 			l.Register("users", nacostest.Instance{Address: a1, Weight: 10})
 			after(time.Second)
 			i, _ := l.Get("users", a1)
-			same(t, "weight after the absence", 2.5, i.Weight)
+			expect.Same(t, "weight after the absence", 2.5, i.Weight)
 			l.Set("users", a1, true, 4)
 			after(time.Minute)
 		})
-		must(t, err)
+		expect.Nil(t, err)
 		i, _ := l.Get("users", a1)
-		same(t, "weight after a person set it", 4.0, i.Weight)
+		expect.Same(t, "weight after a person set it", 4.0, i.Weight)
 		if !strings.Contains(said, "came back with weight 10 instead of 2.5") {
 			t.Error(said)
 		}
@@ -117,20 +118,20 @@ func TestAWeightIsHeldOverAnAbsenceAndNotAgainstAPerson(t *testing.T) {
 func TestHoldSaysWhatItCannotSeeAndGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nacostest.Options{}, nil)
-		must(t, l.Apply(t.Context(), disable(a1)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 		said, err := holding(t, l, disable(a1), func() {
 			l.Down(0)
 			after(5 * time.Second)
 			l.Set("users", a1, true, 10)
-			must(t, l.Restart(0))
+			expect.Nil(t, l.Restart(0))
 			l.Remember(0)
 			fault := nacostest.RaftFailure
 			fault.Times = 2
 			l.Fail(fault)
 			after(5 * time.Second)
 		})
-		must(t, err)
-		same(t, "out", []string{a1}, l.out())
+		expect.Nil(t, err)
+		expect.Same(t, "out", []string{a1}, l.out())
 		for _, want := range []string{"cannot see whether instances stay as flip left them", "putting it back failed", "put back at once"} {
 			if !strings.Contains(said, want) {
 				t.Errorf("want %q in\n%s", want, said)
@@ -142,18 +143,18 @@ func TestHoldSaysWhatItCannotSeeAndGoesOn(t *testing.T) {
 func TestHoldSurvivesBeingBegunAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nacostest.Options{}, nil)
-		must(t, l.Apply(t.Context(), disable(a1)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 		_, err := holding(t, l, disable(a1), func() {
 			l.Leave("users", a1)
 			after(50 * time.Second)
 		})
-		must(t, err)
+		expect.Nil(t, err)
 		said, err := holding(t, l, append(disable(a1), disable(a2)...), func() {
 			after(50 * time.Second)
 			l.Register("users", nacostest.Instance{Address: a1, Weight: 10})
 			after(time.Second)
 		})
-		must(t, err)
+		expect.Nil(t, err)
 		if !strings.Contains(said, "it was away for 1m40s") {
 			t.Error(said)
 		}
@@ -164,9 +165,9 @@ func TestHoldOfNothingThatIsForgottenWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, nacostest.Options{}, nil)
 		_, err := holding(t, l, enable(a1), func() { after(time.Minute) })
-		must(t, err)
-		same(t, "requests", 0, len(l.Requests()))
+		expect.Nil(t, err)
+		expect.Same(t, "requests", 0, len(l.Requests()))
 		_, err = holding(t, l, []state.Change{set("elsewhere", nacos.Enabled, "true", "false")}, func() { after(time.Second) })
-		failsWith(t, err, "is no instance of this target", "GROUP@@service/CLUSTER/ip:port")
+		expect.Error(t, err, "is no instance of this target", "GROUP@@service/CLUSTER/ip:port")
 	})
 }

@@ -83,11 +83,13 @@ type Target struct {
 	// has no compare-and-set, and a tuple is written whole.
 	writing chan struct{}
 
-	mu    sync.Mutex
-	known map[string]state.Object  // instances that were seen, by id
-	base  map[service]map[key]bool // enabled when flip last began to write
-	away  map[subject]time.Time    // held, and gone since
-	subs  map[*node]*subscription  // open since before the change
+	mu        sync.Mutex
+	known     map[string]state.Object  // instances that were seen, by id
+	base      map[service]map[key]bool // enabled when flip last began to write
+	away      map[subject]time.Time    // held, and gone since
+	absentees map[subject]*absentee    // written for while they are gone
+	subs      map[*node]*subscription  // open since before the change
+	told      map[service]bool         // who hears of changes
 }
 
 func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) {
@@ -105,7 +107,8 @@ func open(_ context.Context, cfg Config, env driver.Env) (driver.Driver, error) 
 	}
 	return &Target{
 		cfg: cfg, log: log, client: c, services: services, writing: make(chan struct{}, 1),
-		known: map[string]state.Object{}, base: map[service]map[key]bool{}, subs: map[*node]*subscription{}, away: map[subject]time.Time{},
+		known: map[string]state.Object{}, base: map[service]map[key]bool{}, away: map[subject]time.Time{},
+		absentees: map[subject]*absentee{}, subs: map[*node]*subscription{}, told: map[service]bool{},
 	}, nil
 }
 

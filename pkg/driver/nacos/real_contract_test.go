@@ -24,6 +24,7 @@ import (
 func TestTheOfficialServerFulfilsTheContract(t *testing.T) {
 	for _, version := range nacostest.RealVersions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			r := nacostest.StartReal(t, version, nacostest.WithAuth())
 			opened := 0
 			drivertest.Run(t, drivertest.Harness{
@@ -35,7 +36,7 @@ func TestTheOfficialServerFulfilsTheContract(t *testing.T) {
 					web, push := newRelay(t, strings.TrimPrefix(r.URL, "http://")), newRelay(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(r.GRPCPort)))
 					cfg := nacos.Config{
 						Servers: nacos.Names{"http://" + web.address()}, GRPCPort: push.port(), Namespace: r.Namespace,
-						Service: nacos.Names{"users", "LEGACY@@orders"}, ConsumerCache: "none", Timeout: 5 * time.Second,
+						Service: nacos.Names{"users", "LEGACY@@orders"}, ConsumerCache: "none", Timeout: 20 * time.Second, // the machine is busy
 						Username: secret.Ref(r.Username), Password: secret.Ref(r.Password),
 					}
 					return drivertest.Target{

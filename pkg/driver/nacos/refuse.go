@@ -8,27 +8,54 @@ import (
 	"github.com/flip-cli/flip/pkg/hint"
 )
 
-// refuse reports the first service that the work would leave unable to serve.
-// It looks at all of the work at once: half of it may be harmless.
-func refuse(version api, work []job, snaps map[service]snapshot) error {
+// refuse reports the first service, or cluster of one, that the work would
+// leave unable to serve. It looks at all of the work at once: half of it may be
+// harmless. Bringing an instance in is never refused.
+func (t *Target) refuse(work []job, snaps map[service]snapshot) error {
+	version := t.client.known()
 	for _, svc := range servicesOf(work) {
-		before := snaps[svc]
-		if !lowers(work, svc) {
+		before, next := snaps[svc], after(snaps[svc], work, svc)
+		lowered := lowered(work, svc)
+		if len(lowered) == 0 {
 			continue
 		}
-		if err := enough(version, svc, before, after(before, work, svc)); err != nil {
+		if err := enough(version, "service "+svc.String(), before, next); err != nil {
 			return err
+		}
+		if t.cfg.EmptyClusters {
+			continue
+		}
+		for _, cluster := range lowered {
+			was := before.only(cluster)
+			if was.serving() == 0 {
+				continue // nobody uses it
+			}
+			if err := enough(version, "cluster "+cluster+" of service "+svc.String(), was, next.only(cluster)); err != nil {
+				return hint.Wrap(err, "where no consumer asks for one cluster only, set empty_clusters: true")
+			}
 		}
 	}
 	return nil
 }
 
-// lowers reports whether the work takes something from a service. Bringing an
-// instance in is never refused.
-func lowers(work []job, svc service) bool {
-	return slices.ContainsFunc(work, func(j job) bool {
-		return j.service == svc && traffic(j.want) < traffic(j.old)
-	})
+// lowered are the clusters of a service that the work takes something from.
+func lowered(work []job, svc service) []string {
+	var clusters []string
+	for _, j := range work {
+		if j.service == svc && traffic(j.want) < traffic(j.old) && !slices.Contains(clusters, j.cluster) {
+			clusters = append(clusters, j.cluster)
+		}
+	}
+	slices.Sort(clusters)
+	return clusters
+}
+
+// only is what consumers of one cluster see. The server compares the threshold
+// with what it is about to answer, so with the instances of that cluster.
+func (s snapshot) only(cluster string) snapshot {
+	one := snapshot{detail: s.detail, instances: maps.Clone(s.instances)}
+	maps.DeleteFunc(one.instances, func(k key, _ instance) bool { return k.cluster != cluster })
+	return one
 }
 
 // traffic is what an instance takes of the traffic.
@@ -55,25 +82,31 @@ func after(s snapshot, work []job, svc service) snapshot {
 	return next
 }
 
-func enough(version api, svc service, before, after snapshot) error {
-	serving := 0
-	for _, i := range after.instances {
-		if i.enabled && i.healthy && i.weight > 0 {
-			serving++
-		}
-	}
-	if serving == 0 {
-		return hint.Wrap(fmt.Errorf("service %s would have no healthy enabled instance left", svc),
+// enough: what names the instances that are looked at.
+func enough(version api, what string, before, after snapshot) error {
+	if after.serving() == 0 {
+		return hint.Wrap(fmt.Errorf("%s would have no healthy enabled instance left", what),
 			"many consumers keep the last instance for ever when their list becomes empty; enable another one first. Then there would be: %s", standing(after.instances))
 	}
 	was, _, _ := ratio(version, before)
 	is, healthy, total := ratio(version, after)
 	threshold := float32(after.threshold)
 	if is <= threshold && was > threshold {
-		return hint.Wrap(fmt.Errorf("service %s would cross its protectThreshold %g: %d of %d instances would be healthy", svc, after.threshold, healthy, total),
+		return hint.Wrap(fmt.Errorf("%s would cross its protectThreshold %g: %d of %d instances would be healthy", what, after.threshold, healthy, total),
 			"from there on Nacos sends traffic to unhealthy instances too; repair them first, or lower the threshold")
 	}
 	return nil
+}
+
+// serving counts the instances that consumers can use.
+func (s snapshot) serving() int {
+	n := 0
+	for _, i := range s.instances {
+		if i.enabled && i.healthy && i.weight > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // standing says of up to ten instances why they would not serve.

@@ -1,8 +1,10 @@
 package nacos_test
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
@@ -47,21 +49,21 @@ func TestRefusalsComeBeforeAnyChange(t *testing.T) {
 				}
 				before := l.out()
 				now, err := l.Read(t.Context())
-				must(t, err)
+				expect.Nil(t, err)
 				foreseen := l.Check(t.Context(), now, test.changes)
-				same(t, "writes of a check", []string(nil), nonEmpty(l.Writes()))
+				expect.Same(t, "writes of a check", []string(nil), nonEmpty(l.Writes()))
 				err = l.Apply(t.Context(), test.changes)
 				if test.want == "" || (version[0] == '1' && !test.old) {
-					must(t, foreseen)
-					must(t, err)
+					expect.Nil(t, foreseen)
+					expect.Nil(t, err)
 					return
 				}
 				for _, err := range []error{foreseen, err} {
-					failsWith(t, err, test.want, test.advice)
-					is(t, err, driver.ErrPermanent, true)
+					expect.Error(t, err, test.want, test.advice)
+					expect.Is(t, err, driver.ErrPermanent, true)
 				}
-				same(t, "writes", []string(nil), nonEmpty(l.Writes()))
-				same(t, "out", before, l.out())
+				expect.Same(t, "writes", []string(nil), nonEmpty(l.Writes()))
+				expect.Same(t, "out", before, l.out())
 			})
 		}
 	}
@@ -71,14 +73,54 @@ func TestOneServiceThatMustNotChangeStopsAllOfThem(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, func(c *nacos.Config) { c.Service = nacos.Names{"users", "orders"} })
 	l.Register("orders", nacostest.Instance{Address: a1, Weight: 1})
 	err := l.Apply(t.Context(), append(disable(a1), set("DEFAULT_GROUP@@orders/DEFAULT/"+a1, nacos.Enabled, "true", "false")))
-	failsWith(t, err, "service DEFAULT_GROUP@@orders would have no healthy enabled instance left", "")
-	same(t, "writes", []string(nil), nonEmpty(l.Writes()))
+	expect.Error(t, err, "service DEFAULT_GROUP@@orders would have no healthy enabled instance left", "")
+	expect.Same(t, "writes", []string(nil), nonEmpty(l.Writes()))
 }
 
 func TestDriftOfOneInstanceLeavesAllAsTheyWere(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	l.Set("users", a2, true, 3)
 	err := l.Apply(t.Context(), append(disable(a1), set(id(a2), nacos.Weight, "10", "5")))
-	failsWith(t, err, "weight is 3, but was 10", "")
-	same(t, "writes", []string(nil), nonEmpty(l.Writes()))
+	expect.Error(t, err, "weight is 3, but was 10", "")
+	expect.Same(t, "writes", []string(nil), nonEmpty(l.Writes()))
+}
+
+func TestTheLastInstanceOfAClusterIsKeptUnlessNobodyAsksForOneClusterOnly(t *testing.T) {
+	hz := []state.Change{set("DEFAULT_GROUP@@users/hz/10.2.0.1:8080", nacos.Enabled, "true", "false")}
+	tests := map[string]struct {
+		prepare func(lab)
+		empty   bool
+		changes []state.Change
+		want    string // empty: not refused
+	}{
+		"the last of a cluster":                  {changes: hz, want: "cluster hz of service DEFAULT_GROUP@@users would have no healthy enabled instance left"},
+		"where the plan allows it":               {empty: true, changes: hz},
+		"the last of every cluster all the same": {empty: true, changes: append(disable(a1, a2, b1), hz...), want: "service DEFAULT_GROUP@@users would have no healthy enabled instance left"},
+		"one of two": {prepare: func(l lab) {
+			l.Register("users", nacostest.Instance{Address: "10.2.0.2:8080", Weight: 1, Cluster: "hz"})
+		}, changes: hz},
+		"one that serves nobody":                   {prepare: func(l lab) { l.Unhealthy("users", "10.2.0.1:8080") }, changes: hz},
+		"another cluster":                          {changes: disable(a1)},
+		"a threshold that one cluster would cross": {prepare: func(l lab) { l.Unhealthy("users", b1); l.Threshold("users", 0.5) }, changes: disable(a1), want: "cluster DEFAULT of service DEFAULT_GROUP@@users would cross its protectThreshold 0.5: 1 of 2"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, nacostest.Options{}, func(c *nacos.Config) { c.EmptyClusters = test.empty })
+			l.Register("users", nacostest.Instance{Address: "10.2.0.1:8080", Weight: 1, Cluster: "hz"})
+			if test.prepare != nil {
+				test.prepare(l)
+			}
+			err := l.Apply(t.Context(), test.changes)
+			if test.want == "" {
+				expect.Nil(t, err)
+				return
+			}
+			expect.Error(t, err, test.want, "")
+			expect.Is(t, err, driver.ErrPermanent, true)
+			expect.Same(t, "writes", []string(nil), nonEmpty(l.Writes()))
+			if strings.HasPrefix(test.want, "cluster") {
+				expect.Error(t, err, "", "set empty_clusters: true")
+			}
+		})
+	}
 }

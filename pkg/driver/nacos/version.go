@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/hint"
 )
 
@@ -38,7 +39,8 @@ func (c *client) version(ctx context.Context, n *node) (api, error) {
 }
 
 // detect asks what a 3.x answers, then what the older ones do. A server that
-// has neither (other implementations) gets the API of 2.x, the widest known.
+// has neither (other implementations) gets the API of 2.x, the widest known,
+// unless it is one that flip is known not to work with.
 func (c *client) detect(ctx context.Context, n *node) (api, string, error) {
 	body, err := c.send(ctx, n, call{method: http.MethodGet, path: "/v3/admin/core/state"}, "")
 	switch {
@@ -53,6 +55,9 @@ func (c *client) detect(ctx context.Context, n *node) (api, string, error) {
 	switch {
 	case isStatus(err, http.StatusGone):
 		return v3, "", nil
+	case unknownPath(err) && c.isRNacos(ctx, n):
+		return 0, "", driver.Permanent(hint.Wrap(fmt.Errorf("server %s is r-nacos, which lists no disabled instances to operators: flip could not see what it did", n.name),
+			"flip works with Nacos 1.x, 2.x and 3.x"))
 	case unknownPath(err), isStatus(err, http.StatusUnauthorized, http.StatusForbidden):
 		return v2, "unknown", nil
 	case err != nil:
@@ -68,6 +73,13 @@ func (c *client) detect(ctx context.Context, n *node) (api, string, error) {
 		return v3, version, nil
 	}
 	return 0, "", hint.Wrap(fmt.Errorf("server %s is version %q", n.name, version), "flip knows Nacos 1.x, 2.x and 3.x")
+}
+
+// isRNacos asks for the console of r-nacos, or the page that says that it is
+// elsewhere: one of them is always there (0.8.8).
+func (c *client) isRNacos(ctx context.Context, n *node) bool {
+	page, err := c.send(ctx, &node{name: n.name, base: n.origin}, call{method: http.MethodGet, path: "/rnacos/"}, "")
+	return err == nil && strings.Contains(strings.ToLower(string(page)), "nacos")
 }
 
 // unknownPath: what servers answer where there is no such API. 501 is the

@@ -29,14 +29,20 @@ func (t *Target) write(ctx context.Context, j job) error {
 	return t.once(ctx, j)
 }
 
+// once is one write. A server that understood it and says no (400, 404, 410)
+// says so again.
 func (t *Target) once(ctx context.Context, j job) error {
-	return t.client.any(ctx, func(ctx context.Context, n *node) error {
+	err := t.client.any(ctx, func(ctx context.Context, n *node) error {
 		body, version, err := t.client.at(ctx, n, func(a api) call { return t.request(a, j) })
 		if err != nil {
 			return err
 		}
 		return acknowledged(n, version, body)
 	})
+	if isStatus(err, http.StatusBadRequest, http.StatusNotFound, http.StatusGone) {
+		return driver.Permanent(err)
+	}
+	return err
 }
 
 // request is the call that makes j true. 1.x merges with PATCH (its PUT makes
@@ -126,6 +132,9 @@ func (t *Target) done(work []job) {
 			t.forget(j.id())
 		}
 		t.absence(j.subject, true)
+		t.mu.Lock()
+		delete(t.absentees, j.subject)
+		t.mu.Unlock()
 	}
 }
 

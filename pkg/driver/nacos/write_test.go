@@ -1,12 +1,17 @@
 package nacos_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/driver/nacos"
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
@@ -20,14 +25,14 @@ func TestEveryWriteIsTheWholeTupleInTheWordsOfTheVersion(t *testing.T) {
 		"3.0.3": "PUT /v3/admin/ns/instance?",
 	} {
 		l := newLab(t, nacostest.Options{Version: version, Namespace: "prod-id"}, func(c *nacos.Config) { c.Namespace = "prod-id" })
-		must(t, l.Apply(t.Context(), disable(a1)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 		writes := l.Writes()
 		if len(writes) != 1 || !strings.HasPrefix(writes[0], want) {
 			t.Errorf("%s: want one %s, got %q", version, want, writes)
 			continue
 		}
 		query, err := url.ParseQuery(strings.TrimPrefix(writes[0], want))
-		must(t, err)
+		expect.Nil(t, err)
 		tuple := url.Values{
 			"namespaceId": {"prod-id"}, "groupName": {"DEFAULT_GROUP"}, "serviceName": {"DEFAULT_GROUP@@users"}, "clusterName": {"DEFAULT"},
 			"ip": {"10.1.0.11"}, "port": {"8080"}, "ephemeral": {"true"}, "enabled": {"false"}, "weight": {"10"}, "metadata": {`{"version":"1"}`},
@@ -38,9 +43,9 @@ func TestEveryWriteIsTheWholeTupleInTheWordsOfTheVersion(t *testing.T) {
 		case '3':
 			tuple.Set("serviceName", "users")
 		}
-		same(t, version, tuple, query)
+		expect.Same(t, version, tuple, query)
 		i, _ := l.Get("users", a1)
-		same(t, version+": what became of it", nacostest.Instance{Address: a1, Cluster: "DEFAULT", Weight: 10, Disabled: true, Metadata: map[string]string{"version": "1"}}, i)
+		expect.Same(t, version+": what became of it", nacostest.Instance{Address: a1, Cluster: "DEFAULT", Weight: 10, Disabled: true, Metadata: map[string]string{"version": "1"}}, i)
 	}
 }
 
@@ -49,10 +54,10 @@ func TestMetadataSurvivesHoweverItIsWritten(t *testing.T) {
 	for _, version := range versions {
 		l := newLab(t, nacostest.Options{Version: version}, nil)
 		l.Register("users", nacostest.Instance{Address: a2, Weight: 0.125, Metadata: metadata})
-		must(t, l.Apply(t.Context(), disable(a2)))
-		must(t, l.Apply(t.Context(), enable(a2)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a2)))
+		expect.Nil(t, l.Apply(t.Context(), enable(a2)))
 		i, _ := l.Get("users", a2)
-		same(t, version, nacostest.Instance{Address: a2, Cluster: "DEFAULT", Weight: 0.125, Metadata: metadata}, i)
+		expect.Same(t, version, nacostest.Instance{Address: a2, Cluster: "DEFAULT", Weight: 0.125, Metadata: metadata}, i)
 	}
 }
 
@@ -63,11 +68,11 @@ func TestNothingIsWrittenForAnInstanceThatIsNotThere(t *testing.T) {
 			"another address": id("10.1.0.99:8080"), "another port": id("10.1.0.11:81"), "another cluster": "DEFAULT_GROUP@@users/hz/" + a1,
 		} {
 			err := l.Apply(t.Context(), []state.Change{set(object, nacos.Enabled, "true", "false")})
-			failsWith(t, err, "is registered in cluster", "10.1.0.11:8080, 10.1.0.12:8080, 10.1.0.21:8080")
-			is(t, err, driver.ErrNotFound, true)
-			is(t, err, driver.ErrPermanent, true)
-			same(t, name+": writes", []string(nil), nonEmpty(l.Writes()))
-			same(t, name+": phantom overlays", 0, l.Phantoms())
+			expect.Error(t, err, "is registered in cluster", "10.1.0.11:8080, 10.1.0.12:8080, 10.1.0.21:8080")
+			expect.Is(t, err, driver.ErrNotFound, true)
+			expect.Is(t, err, driver.ErrPermanent, true)
+			expect.Same(t, name+": writes", []string(nil), nonEmpty(l.Writes()))
+			expect.Same(t, name+": phantom overlays", 0, l.Phantoms())
 		}
 	}
 }
@@ -75,12 +80,12 @@ func TestNothingIsWrittenForAnInstanceThatIsNotThere(t *testing.T) {
 func TestAnInstanceThatLeftIsNotWrittenButMayComeBack(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	_, err := l.Read(t.Context())
-	must(t, err)
+	expect.Nil(t, err)
 	l.Leave("users", a1)
 	err = l.Apply(t.Context(), disable(a1))
-	failsWith(t, err, "no instance 10.1.0.11:8080 is registered", "it was registered before")
-	is(t, err, driver.ErrPermanent, false)
-	same(t, "phantom overlays", 0, l.Phantoms())
+	expect.Error(t, err, "no instance 10.1.0.11:8080 is registered", "it was registered before")
+	expect.Is(t, err, driver.ErrPermanent, false)
+	expect.Same(t, "phantom overlays", 0, l.Phantoms())
 }
 
 func TestAServerThatKnowsOnlyANewerAPIIsSpokenToInIt(t *testing.T) {
@@ -88,8 +93,8 @@ func TestAServerThatKnowsOnlyANewerAPIIsSpokenToInIt(t *testing.T) {
 	// As behind a proxy that hides the newer question.
 	l.Fail(nacostest.Fault{Kind: nacostest.Status, Node: -1, On: "GET /v3/admin/core/state", Code: 404})
 	l.Fail(nacostest.Fault{Kind: nacostest.Garbage, Node: -1, On: "GET /v1/console/server/state", Text: `{"version":"2.5.1"}`})
-	must(t, l.Apply(t.Context(), disable(a1)))
-	same(t, "out", []string{a1}, l.out())
+	expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+	expect.Same(t, "out", []string{a1}, l.out())
 }
 
 func TestTheVersionDecidesTheAPI(t *testing.T) {
@@ -103,7 +108,7 @@ func TestTheVersionDecidesTheAPI(t *testing.T) {
 		}
 		l := newLab(t, nacostest.Options{Version: family}, nil)
 		l.Fail(nacostest.Fault{Kind: nacostest.Garbage, Node: -1, On: "GET /v1/console/server/state", Text: answer})
-		must(t, l.Apply(t.Context(), disable(a1)))
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 		if got := l.Writes()[0]; !strings.HasPrefix(got, want) {
 			t.Errorf("%s: want %s, got %s", answer, want, got)
 		}
@@ -111,22 +116,32 @@ func TestTheVersionDecidesTheAPI(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	l.Fail(nacostest.Fault{Kind: nacostest.Garbage, Node: -1, On: "GET /v1/console/server/state", Text: `{"version":"4.0.0"}`})
 	_, err := l.Read(t.Context())
-	failsWith(t, err, `is version "4.0.0"`, "flip knows Nacos 1.x, 2.x and 3.x")
+	expect.Error(t, err, `is version "4.0.0"`, "flip knows Nacos 1.x, 2.x and 3.x")
 }
 
 func TestAnotherImplementationWithoutAVersionGetsTheWidestAPI(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	l.Fail(nacostest.Fault{Kind: nacostest.Status, Node: -1, On: "server/state", Code: 404})
-	must(t, l.Apply(t.Context(), disable(a1)))
-	same(t, "out", []string{a1}, l.out())
+	expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+	expect.Same(t, "out", []string{a1}, l.out())
+}
+
+func TestRNacosIsRefusedBeforeAnythingIsAskedOfIt(t *testing.T) {
+	l := newLab(t, nacostest.Options{}, nil)
+	l.Fail(nacostest.Fault{Kind: nacostest.Status, Node: -1, On: "server/state", Code: 404})
+	l.Fail(nacostest.Fault{Kind: nacostest.Garbage, Node: -1, On: "GET /rnacos/", Text: "<title>R-NACOS</title>"})
+	_, err := l.Read(t.Context())
+	expect.Error(t, err, "server 10.0.0.1:8848 is r-nacos, which lists no disabled instances to operators", "Nacos 1.x, 2.x and 3.x")
+	expect.Is(t, err, driver.ErrPermanent, true)
+	expect.Same(t, "requests", 3, len(l.Requests()))
 }
 
 func TestOkThatChangedNothingIsAnError(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	l.Fail(nacostest.Fault{Kind: nacostest.Garbage, Node: -1, Method: "PUT", Text: "ok"})
 	err := l.Apply(t.Context(), disable(a1))
-	failsWith(t, err, "the server answered ok, but enabled of DEFAULT_GROUP@@users/DEFAULT/10.1.0.11:8080 is true, not false", "at the same time")
-	is(t, err, driver.ErrUnknown, true)
+	expect.Error(t, err, "the server answered ok, but enabled of DEFAULT_GROUP@@users/DEFAULT/10.1.0.11:8080 is true, not false", "at the same time")
+	expect.Is(t, err, driver.ErrUnknown, true)
 }
 
 func TestAWriteThatIsNotAcknowledgedIsUnknown(t *testing.T) {
@@ -143,8 +158,8 @@ func TestAWriteThatIsNotAcknowledgedIsUnknown(t *testing.T) {
 			t.Errorf("%s: want an unknown outcome, got %v", name, err)
 		}
 		l.Heal()
-		must(t, l.Apply(t.Context(), disable(a1)))
-		same(t, name+": out", []string{a1}, l.out())
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+		expect.Same(t, name+": out", []string{a1}, l.out())
 	}
 }
 
@@ -154,11 +169,36 @@ func TestAWriteWithoutARaftLeaderSaysSo(t *testing.T) {
 	fault.Node = -1
 	l.Fail(fault)
 	err := l.Apply(t.Context(), disable(a1))
-	failsWith(t, err, "do metadata operation failed", "Raft leader")
-	is(t, err, driver.ErrPermanent, false)
-	same(t, "tries", 2, len(l.Writes()))
+	expect.Error(t, err, "do metadata operation failed", "Raft leader")
+	expect.Is(t, err, driver.ErrPermanent, false)
+	expect.Same(t, "tries", 2, len(l.Writes()))
 	l.Heal()
-	must(t, l.Apply(t.Context(), disable(a1)))
+	expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+}
+
+func TestAWriteThatAServerRefusesIsMadeOnceAndNowhereElse(t *testing.T) {
+	for _, code := range []int{http.StatusBadRequest, http.StatusNotFound, http.StatusGone} {
+		l := newLab(t, nacostest.Options{Version: "3.0.3", Nodes: 3}, nil)
+		l.Fail(nacostest.Fault{Kind: nacostest.Status, Node: -1, Method: "PUT", Code: code, Text: "no"})
+		err := l.Apply(t.Context(), disable(a1))
+		expect.Error(t, err, fmt.Sprint(code), "")
+		expect.Is(t, err, driver.ErrPermanent, true)
+		expect.Is(t, err, driver.ErrUnknown, false)
+		expect.Same(t, "writes", 1, len(l.Writes()))
+	}
+}
+
+func TestWhenAllNodesHangAWriteEndsWithItsTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, nacostest.Options{Nodes: 3}, nil)
+		_, err := l.Read(t.Context())
+		expect.Nil(t, err)
+		l.Fail(nacostest.Fault{Kind: nacostest.Hang, Node: -1})
+		began := time.Now()
+		err = l.Apply(t.Context(), disable(a1))
+		expect.Is(t, err, context.DeadlineExceeded, true)
+		expect.Same(t, "it took", 2*time.Second, time.Since(began))
+	})
 }
 
 func TestANodeThatIsDownIsPassedOver(t *testing.T) {
@@ -169,13 +209,13 @@ func TestANodeThatIsDownIsPassedOver(t *testing.T) {
 		},
 		"mute": func(l lab) { l.Fail(nacostest.Fault{Kind: nacostest.Hang}) },
 		"new": func(l lab) {
-			must(t, l.Restart(0))
+			expect.Nil(t, l.Restart(0))
 		},
 	} {
 		l := newLab(t, nacostest.Options{Nodes: 3}, nil)
 		fault(l)
-		must(t, l.Apply(t.Context(), disable(a1)))
-		same(t, name, []string{a1}, l.out())
+		expect.Nil(t, l.Apply(t.Context(), disable(a1)))
+		expect.Same(t, name, []string{a1}, l.out())
 	}
 }
 
@@ -184,32 +224,32 @@ func TestWhenAllNodesAreDownNothingIsWrittenAndEachSaysWhy(t *testing.T) {
 	l.Down(0)
 	l.Down(1)
 	err := l.Apply(t.Context(), disable(a1))
-	failsWith(t, err, "server 10.0.0.1:8848: dial tcp: connection refused; find out the version: server 10.0.0.2:8848: dial tcp: connection refused", "is Nacos up?")
-	failsWith(t, err, "nothing was written", "")
-	is(t, err, driver.ErrPermanent, false)
-	is(t, err, driver.ErrUnknown, false)
+	expect.Error(t, err, "server 10.0.0.1:8848: dial tcp: connection refused; find out the version: server 10.0.0.2:8848: dial tcp: connection refused", "is Nacos up?")
+	expect.Error(t, err, "nothing was written", "")
+	expect.Is(t, err, driver.ErrPermanent, false)
+	expect.Is(t, err, driver.ErrUnknown, false)
 }
 
 func TestAnEmptyServiceAfterARestartIsNoState(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	_, err := l.Read(t.Context())
-	must(t, err)
-	must(t, l.Restart(0))
+	expect.Nil(t, err)
+	expect.Nil(t, l.Restart(0))
 	_, err = l.Read(t.Context())
-	failsWith(t, err, "no instance is listed where there were 3", "until their owners register again")
-	is(t, err, driver.ErrPermanent, false)
+	expect.Error(t, err, "no instance is listed where there were 3", "until their owners register again")
+	expect.Is(t, err, driver.ErrPermanent, false)
 	l.Remember(0)
 	s, err := l.Read(t.Context())
-	must(t, err)
-	same(t, "instances", 3, len(s.Objects))
+	expect.Nil(t, err)
+	expect.Same(t, "instances", 3, len(s.Objects))
 }
 
 func TestAServiceThatNobodyKnowsIsNotFound(t *testing.T) {
 	for _, version := range versions {
 		l := newLab(t, nacostest.Options{Version: version}, func(c *nacos.Config) { c.Namespace = "Production" })
 		_, err := l.Read(t.Context())
-		failsWith(t, err, "not found", "it is an id, not the name that the console shows")
-		is(t, err, driver.ErrNotFound, true)
+		expect.Error(t, err, "not found", "it is an id, not the name that the console shows")
+		expect.Is(t, err, driver.ErrNotFound, true)
 	}
 }
 
@@ -231,13 +271,13 @@ func TestAnAddressThatIsRegisteredTwiceIsOneObjectThatSaysSo(t *testing.T) {
 	l := newLab(t, nacostest.Options{}, nil)
 	l.Copy("users", nacostest.Instance{Address: a1, Weight: 10, Metadata: map[string]string{"version": "2"}})
 	s, err := l.Read(t.Context())
-	must(t, err)
-	same(t, "objects", 3, len(s.Objects))
-	same(t, "copies", "2", s.Objects[id(a1)].Info["copies"])
-	must(t, l.Apply(t.Context(), disable(a1)))
+	expect.Nil(t, err)
+	expect.Same(t, "objects", 3, len(s.Objects))
+	expect.Same(t, "copies", "2", s.Objects[id(a1)].Info["copies"])
+	expect.Nil(t, l.Apply(t.Context(), disable(a1)))
 	s, err = l.Read(t.Context())
-	must(t, err)
-	same(t, "enabled", state.Value("false"), s.Get(id(a1), nacos.Enabled))
+	expect.Nil(t, err)
+	expect.Same(t, "enabled", state.Value("false"), s.Get(id(a1), nacos.Enabled))
 }
 
 func nonEmpty(s []string) []string {

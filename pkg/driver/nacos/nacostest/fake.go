@@ -30,6 +30,7 @@ type Options struct {
 	Username, Password string        // logins are wanted when they are set
 	TokenTTL           time.Duration // 5h when 0
 	Keep               time.Duration // of an overlay whose owner is gone; 1m when 0
+	Clean              time.Duration // how often the cleaner looks for those; 5s when 0, but not less often than Keep
 	PushDelay          time.Duration // 20ms when 0; 500ms on real servers
 	TLS                *tls.Config   // of HTTP and gRPC, when they listen
 }
@@ -50,6 +51,7 @@ type Instance struct {
 type Fake struct {
 	o     Options
 	nodes []*fakeNode
+	began time.Time
 
 	mu       sync.Mutex
 	services map[string]*fakeService // by group@@name
@@ -94,10 +96,13 @@ func NewFake(o Options) *Fake {
 	if o.Keep == 0 {
 		o.Keep = time.Minute
 	}
+	if o.Clean == 0 {
+		o.Clean = min(5*time.Second, o.Keep)
+	}
 	if o.PushDelay == 0 {
 		o.PushDelay = 20 * time.Millisecond
 	}
-	f := &Fake{o: o, services: map[string]*fakeService{}, tokens: map[string]time.Time{}, closed: make(chan struct{})}
+	f := &Fake{o: o, began: time.Now(), services: map[string]*fakeService{}, tokens: map[string]time.Time{}, closed: make(chan struct{})}
 	for i := range o.Nodes {
 		f.nodes = append(f.nodes, &fakeNode{fake: f, index: i, host: fmt.Sprintf("10.0.0.%d:8848", i+1), peers: map[string]*peer{}})
 	}

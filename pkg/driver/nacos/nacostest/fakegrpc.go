@@ -19,8 +19,10 @@ import (
 // peer is one gRPC connection.
 type peer struct {
 	stream   nacosgrpc.BiRequestStream_RequestBiStreamServer // nil until it introduced itself
-	services map[string]bool                                 // that it subscribed to
-	pending  map[string]bool                                 // a push of them is due
+	services map[string]string                               // that it subscribed to, and as which application
+	agent    string
+	app      string
+	pending  map[string]bool // a push of them is due
 	send     chan *nacosgrpc.Payload
 }
 
@@ -116,7 +118,7 @@ func (r requests) subscribe(ctx context.Context, p *nacosgrpc.Payload) *nacosgrp
 	}
 	full := req.Group + "@@" + req.Service
 	if req.Subscribe {
-		peer.services[full] = true
+		peer.services[full] = peer.app
 	} else {
 		delete(peer.services, full)
 	}
@@ -177,7 +179,13 @@ func (s streams) RequestBiStream(stream nacosgrpc.BiRequestStream_RequestBiStrea
 	if p.GetMetadata().GetType() != "ConnectionSetupRequest" {
 		return fmt.Errorf("the stand-in wants ConnectionSetupRequest first, not %s", p.GetMetadata().GetType())
 	}
-	me := &peer{stream: stream, services: map[string]bool{}, pending: map[string]bool{}, send: make(chan *nacosgrpc.Payload, 100)}
+	me := &peer{stream: stream, services: map[string]string{}, pending: map[string]bool{}, send: make(chan *nacosgrpc.Payload, 100)}
+	var setup struct {
+		Version string            `json:"clientVersion"`
+		Labels  map[string]string `json:"labels"`
+	}
+	_ = json.Unmarshal(p.GetBody().GetValue(), &setup) // one without a version is taken too
+	me.agent, me.app = setup.Version, orElse(setup.Labels["AppName"], "-")
 	f := s.node.fake
 	f.mu.Lock()
 	s.node.peers[connection(stream.Context())] = me
@@ -229,7 +237,7 @@ func (f *Fake) Subscribers(service string) int {
 	count := 0
 	for _, n := range f.nodes {
 		for _, p := range n.peers {
-			if p.services[s.group+"@@"+s.name] {
+			if _, ok := p.services[s.group+"@@"+s.name]; ok {
 				count++
 			}
 		}
@@ -251,7 +259,7 @@ func (f *Fake) changed(s *fakeService) {
 	full := s.group + "@@" + s.name
 	for _, n := range f.nodes {
 		for _, p := range n.peers {
-			if !p.services[full] || p.pending[full] {
+			if _, ok := p.services[full]; !ok || p.pending[full] {
 				continue
 			}
 			p.pending[full] = true

@@ -1,14 +1,7 @@
 package nacostest
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"net"
-	"net/http"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -20,6 +13,7 @@ type fakeService struct {
 	ephemeral   bool
 	published   []published
 	overlays    map[string]*overlay // by ip:port:cluster
+	listeners   []string            // agents that subscribe, beside the connections
 }
 
 // published is a registration by its owner.
@@ -84,14 +78,27 @@ func (f *Fake) register(s *fakeService, i Instance, owner string, again bool) {
 	} else {
 		s.published = append(s.published, fresh)
 	}
-	if o := s.overlays[slot(i.Cluster, i.Address)]; o != nil {
-		if !o.expired.IsZero() && time.Since(o.expired) > f.o.Keep {
-			delete(s.overlays, slot(i.Cluster, i.Address)) // the cleaner was faster
-		} else {
-			o.expired = time.Time{}
-		}
+	if o := f.overlay(s, slot(i.Cluster, i.Address)); o != nil {
+		o.expired = time.Time{}
 	}
 	f.changed(s)
+}
+
+// overlay is what an operator wrote for a slot and the cleaner did not take
+// away. That one runs every Clean and takes what is marked for longer than Keep,
+// together with the mark: what is written afterwards has none.
+func (f *Fake) overlay(s *fakeService, at string) *overlay {
+	o := s.overlays[at]
+	if o == nil || o.expired.IsZero() {
+		return o
+	}
+	due := o.expired.Add(f.o.Keep).Sub(f.began)
+	run := f.began.Add((due/f.o.Clean + 1) * f.o.Clean)
+	if time.Now().Before(run) {
+		return o
+	}
+	delete(s.overlays, at)
+	return nil
 }
 
 // Leave is an owner that stops: its registration goes at once, the overlay
@@ -123,12 +130,21 @@ func (f *Fake) removeAll(s *fakeService, which func(published) bool) {
 		if !which(p) {
 			return false
 		}
-		if o := s.overlays[slot(p.Cluster, p.Address)]; o != nil {
+		if o := f.overlay(s, slot(p.Cluster, p.Address)); o != nil {
 			o.expired = time.Now()
 		}
 		return true
 	})
 	f.changed(s)
+}
+
+// Subscribe is a consumer of whom the cluster knows the agent, such as
+// "Nacos-Java-Client:v1.4.2", and that it pushes nothing to.
+func (f *Fake) Subscribe(service, agent string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s := f.service(service)
+	s.listeners = append(s.listeners, agent)
 }
 
 // Unhealthy makes a member fail its health checks.
@@ -184,7 +200,8 @@ func (f *Fake) Phantoms() int {
 	n := 0
 	for _, s := range f.services {
 		for at := range s.overlays {
-			if !slices.ContainsFunc(s.published, func(p published) bool { return slot(p.Cluster, p.Address) == at }) && s.overlays[at].expired.IsZero() {
+			o := f.overlay(s, at)
+			if o != nil && o.expired.IsZero() && !slices.ContainsFunc(s.published, func(p published) bool { return slot(p.Cluster, p.Address) == at }) {
 				n++
 			}
 		}
@@ -192,31 +209,12 @@ func (f *Fake) Phantoms() int {
 	return n
 }
 
-// merged is the registrations with the overlays over them. Registrations that
-// print alike are one (ServiceStorage keeps a set of texts).
-func (f *Fake) merged(s *fakeService) []Instance {
-	var all []Instance
-	for _, p := range s.published {
-		i := p.Instance
-		i.Unhealthy = !p.healthy
-		i.Metadata = maps.Clone(i.Metadata)
-		if o := s.overlays[slot(i.Cluster, i.Address)]; o != nil {
-			i.Disabled, i.Weight = !o.enabled, o.weight
-			maps.Copy(i.Metadata, o.metadata)
-		}
-		if !slices.ContainsFunc(all, func(o Instance) bool { return reflect.DeepEqual(o, i) }) {
-			all = append(all, i)
-		}
-	}
-	return all
-}
-
 // update is the write of an operator. 2.x and 3.x do not look whether the
 // instance exists.
 func (f *Fake) update(s *fakeService, cluster, address string, o overlay) {
 	if f.family() > 1 {
 		at := slot(cluster, address)
-		if old := s.overlays[at]; old != nil {
+		if old := f.overlay(s, at); old != nil {
 			o.expired = old.expired // a write does not clear the mark
 		}
 		s.overlays[at] = &o
@@ -229,73 +227,4 @@ func (f *Fake) update(s *fakeService, cluster, address string, o overlay) {
 		}
 	}
 	f.changed(s)
-}
-
-// view is what a node shows: to operators all, to consumers what is enabled,
-// with every instance declared healthy below the protectThreshold.
-func (n *fakeNode) view(s *fakeService, consumers bool) []Instance {
-	var all []Instance
-	healthy := 0
-	for _, i := range n.fake.merged(s) {
-		if (n.forgot && !i.Persistent) || (consumers && i.Disabled) {
-			continue
-		}
-		if !i.Unhealthy {
-			healthy++
-		}
-		all = append(all, i)
-	}
-	if consumers && len(all) > 0 && float64(healthy)/float64(len(all)) <= s.threshold {
-		for i := range all {
-			all[i].Unhealthy = false
-		}
-	}
-	return all
-}
-
-// clusters lists the names that a node knows of.
-func (n *fakeNode) clusters(s *fakeService) []string {
-	var names []string
-	for _, i := range n.view(s, false) {
-		if !slices.Contains(names, i.Cluster) {
-			names = append(names, i.Cluster)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
-
-// body is an instance as the API writes it.
-func (s *fakeService) body(i Instance) map[string]any {
-	host, port, _ := net.SplitHostPort(i.Address)
-	number, _ := strconv.Atoi(port)
-	return map[string]any{
-		"instanceId": fmt.Sprintf("%s#%s#%s#%s@@%s", host, port, i.Cluster, s.group, s.name),
-		"ip":         host, "port": number, "weight": i.Weight, "healthy": !i.Unhealthy, "enabled": !i.Disabled, "ephemeral": !i.Persistent,
-		"clusterName": i.Cluster, "serviceName": s.group + "@@" + s.name, "metadata": i.Metadata,
-		"instanceHeartBeatInterval": 5000, "instanceHeartBeatTimeOut": 15000, "ipDeleteTimeout": 30000,
-	}
-}
-
-func (s *fakeService) bodies(all []Instance) []map[string]any {
-	out := []map[string]any{}
-	for _, i := range all {
-		out = append(out, s.body(i))
-	}
-	return out
-}
-
-// info is a service as consumers get it, over HTTP and in pushes.
-func (n *fakeNode) info(s *fakeService) map[string]any {
-	n.fake.stamp = max(n.fake.stamp+1, uint64(time.Now().UnixMilli())) //nolint:gosec // after 1970
-	return map[string]any{
-		"name": s.name, "groupName": s.group, "clusters": "", "cacheMillis": 10000, "hosts": s.bodies(n.view(s, true)),
-		"lastRefTime": n.fake.stamp, "checksum": "", "allIPs": false, "reachProtectionThreshold": false, "valid": true,
-	}
-}
-
-func writeJSON(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(v) // the client is gone
 }

@@ -206,7 +206,12 @@ func (r *Real) makeAdmin(ctx context.Context) error {
 }
 
 // generation is 2 or 3.
-func (r *Real) generation() int { return int(r.Version[0] - '0') }
+func (r *Real) generation() int {
+	if r.Version[0] == '3' {
+		return 3
+	}
+	return 2
+}
 
 // ready is nil when the server serves. Both answers need no login.
 func (r *Real) ready(ctx context.Context) error {

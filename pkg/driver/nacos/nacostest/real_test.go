@@ -2,15 +2,11 @@ package nacostest_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/flip-cli/flip/pkg/driver/nacos/nacostest"
 )
@@ -20,19 +16,12 @@ const (
 	users = "users"
 )
 
-// seen is what one of the server's lists says about an instance.
-type seen struct {
-	Address  string
-	Enabled  bool
-	Weight   float64
-	Metadata map[string]string
-}
-
 // TestWhatTheDriverBuildsUponIsTrueOfTheOfficialServer starts one server of
 // each generation, with a login, and keeps what operators set for 3 s only.
 func TestWhatTheDriverBuildsUponIsTrueOfTheOfficialServer(t *testing.T) {
 	for _, version := range nacostest.RealVersions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			r := nacostest.StartReal(t, version, nacostest.WithAuth(), nacostest.WithKeep(keep))
 			boots := []time.Duration{r.Boot}
 			three := strings.HasPrefix(version, "3.")
@@ -44,6 +33,7 @@ func TestWhatTheDriverBuildsUponIsTrueOfTheOfficialServer(t *testing.T) {
 			t.Run("a write to an address that nobody registered is answered with success", func(t *testing.T) { acceptsAnything(t, r) })
 			t.Run("an owner's instance cannot be deregistered by another", func(t *testing.T) { keepsOwners(t, r) })
 			t.Run("a disable outlives a short absence of the owner and not a long one", func(t *testing.T) { forgets(t, r) })
+			t.Run("what is written for an instance that is gone keeps its mark, and has none behind the cleaner", func(t *testing.T) { writesAhead(t, r) })
 			t.Run("metadata that an operator wrote wins over the owner's until it is forgotten", func(t *testing.T) { keepsMetadata(t, r) })
 			if three {
 				t.Run("it has no old API for operators any more", func(t *testing.T) { isGone(t, r) })
@@ -177,6 +167,33 @@ func forgets(t *testing.T, r *nacostest.Real) {
 	shows(t, "it is back and takes traffic", consumers(t, r, service), []seen{{i.Address, true, 10, nil}, {other.Address, true, 10, nil}})
 }
 
+func writesAhead(t *testing.T, r *nacostest.Real) {
+	service := users + "-ahead"
+	other := nacostest.Instance{Address: "10.1.0.12:8080", Weight: 10}
+	r.Own(t, service, other)
+	i := nacostest.Instance{Address: "10.1.0.11:8080", Weight: 10}
+	owner := r.Own(t, service, i)
+	ahead := nacostest.Instance{Address: i.Address, Weight: 7, Disabled: true}
+	r.Set(t, service, ahead)
+	without := []seen{{other.Address, true, 10, nil}}
+	shows(t, "it is out", consumers(t, r, service), without)
+
+	owner.Leave()
+	shows(t, "its owner is gone", operators(t, r, service), without)
+	r.Set(t, service, ahead)
+	pause(t, 3*keep)
+	owner = r.Own(t, service, i)
+	shows(t, "what was written before the cleaner is gone", consumers(t, r, service), []seen{{i.Address, true, 10, nil}, {other.Address, true, 10, nil}})
+
+	owner.Leave()
+	shows(t, "its owner is gone again", operators(t, r, service), without)
+	pause(t, 3*keep)
+	r.Set(t, service, ahead)
+	pause(t, 3*keep)
+	r.Own(t, service, i)
+	shows(t, "what was written behind it holds", operators(t, r, service), []seen{{i.Address, false, 7, nil}, {other.Address, true, 10, nil}})
+}
+
 func keepsMetadata(t *testing.T, r *nacostest.Real) {
 	service := users + "-metadata"
 	r.Own(t, service, nacostest.Instance{Address: "10.1.0.12:8080", Weight: 10})
@@ -230,114 +247,4 @@ func restarts(t *testing.T, r *nacostest.Real) {
 	}
 	shows(t, "the persistent one is there", operators(t, r, mixed), []seen{{i.Address, false, 3, i.Metadata}})
 	shows(t, "the owner's is not", consumers(t, r, owned), nil)
-}
-
-// put writes only what fields says.
-func put(t *testing.T, r *nacostest.Real, service, addr string, fields url.Values) {
-	t.Helper()
-	path := "/v1/ns/instance"
-	if r.Version[0] == '3' {
-		path = "/v3/admin/ns/instance"
-	}
-	call(t, r, http.MethodPut, path, address(service, addr, fields))
-}
-
-func call(t *testing.T, r *nacostest.Real, method, path string, form url.Values) {
-	t.Helper()
-	answer, status, err := r.Call(t.Context(), method, path, form)
-	if err != nil || status != http.StatusOK {
-		t.Fatalf("%s %s: status %d, %v: %s", method, path, status, err, answer)
-	}
-}
-
-func address(service, addr string, fields url.Values) url.Values {
-	ip, port, _ := strings.Cut(addr, ":")
-	fields.Set("serviceName", service)
-	fields.Set("groupName", "DEFAULT_GROUP")
-	fields.Set("ip", ip)
-	fields.Set("port", port)
-	return fields
-}
-
-// consumers is the list that clients get, operators the one of the console.
-func consumers(t *testing.T, r *nacostest.Real, service string) func() ([]seen, error) {
-	t.Helper()
-	return list(t, r, "/v1/ns/instance/list", url.Values{"serviceName": {service}})
-}
-
-func operators(t *testing.T, r *nacostest.Real, service string) func() ([]seen, error) {
-	t.Helper()
-	if r.Version[0] == '3' {
-		return list(t, r, "/v3/admin/ns/instance/list", url.Values{"serviceName": {service}})
-	}
-	return list(t, r, "/v1/ns/catalog/instances",
-		url.Values{"serviceName": {service}, "clusterName": {"DEFAULT"}, "pageNo": {"1"}, "pageSize": {"100"}})
-}
-
-type host struct {
-	IP       string            `json:"ip"`
-	Port     int               `json:"port"`
-	Enabled  bool              `json:"enabled"`
-	Weight   float64           `json:"weight"`
-	Metadata map[string]string `json:"metadata"`
-}
-
-func list(t *testing.T, r *nacostest.Real, path string, form url.Values) func() ([]seen, error) {
-	return func() ([]seen, error) {
-		answer, status, err := r.Call(t.Context(), http.MethodGet, path, form)
-		if err != nil || status != http.StatusOK {
-			return nil, fmt.Errorf("%s: status %d, %w: %s", path, status, err, answer)
-		}
-		var all struct {
-			Hosts []host `json:"hosts"`
-			List  []host `json:"list"`
-			Data  []host `json:"data"`
-		}
-		if err := json.Unmarshal([]byte(answer), &all); err != nil {
-			return nil, err
-		}
-		var found []seen
-		for _, h := range slices.Concat(all.Hosts, all.List, all.Data) {
-			s := seen{fmt.Sprintf("%s:%d", h.IP, h.Port), h.Enabled, h.Weight, h.Metadata}
-			if len(s.Metadata) == 0 {
-				s.Metadata = nil
-			}
-			found = append(found, s)
-		}
-		slices.SortFunc(found, func(a, b seen) int { return strings.Compare(a.Address, b.Address) })
-		return found, nil
-	}
-}
-
-// shows waits until the list is what is wanted: the server's views follow a
-// write after half a second.
-func shows(t *testing.T, what string, read func() ([]seen, error), want []seen) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		got, err := read()
-		diff := cmp.Diff(want, got)
-		if err == nil && diff == "" {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("%s: %v (-want +got):\n%s", what, err, diff)
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		case <-tick.C:
-		}
-	}
-}
-
-// pause is for what cannot be seen to happen in another process.
-func pause(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-		t.Fatal(t.Context().Err())
-	}
 }
