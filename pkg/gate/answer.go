@@ -25,6 +25,7 @@ type expectation struct {
 	json       jsonRules
 	pass       condition
 	maxLatency time.Duration
+	hide       hider
 }
 
 func (e expectation) readsBody() bool {
@@ -58,7 +59,7 @@ func (e expectation) judge(resp *http.Response, body []byte, took time.Duration)
 	complaint := e.complaint(resp, body)
 	switch {
 	case complaint == "":
-		return Result{Pass: true, Detail: status}
+		return Result{Pass: true, Detail: status + e.shown(resp, body)}
 	case len(body) >= mostBody:
 		return no("%s, %s (looked at the first 1 MiB)", status, complaint)
 	}
@@ -67,40 +68,71 @@ func (e expectation) judge(resp *http.Response, body []byte, took time.Duration)
 
 func (e expectation) complaint(resp *http.Response, body []byte) string {
 	if e.contains != "" && !strings.Contains(string(body), e.contains) {
-		return fmt.Sprintf("the body does not contain %q", e.contains)
+		return fmt.Sprintf("the body%s does not contain %q", quoted(body, e.hide), e.contains)
 	}
 	if e.matches != nil && !e.matches.Match(body) {
-		return fmt.Sprintf("the body does not match %s", e.matches)
+		return fmt.Sprintf("the body%s does not match %s", quoted(body, e.hide), e.matches)
 	}
-	if c := e.json.complaint(body); c != "" {
+	if c := e.json.complaint(body, e.hide); c != "" {
 		return c
 	}
 	if !e.pass.given() {
 		return ""
 	}
-	return e.pass.complaint(body, func(parsed any) any {
-		headers := map[string]string{}
-		for k := range resp.Header {
-			headers[strings.ToLower(k)] = resp.Header.Get(k)
-		}
-		return answer{resp.StatusCode, parsed, string(body), headers}
-	})
+	return e.pass.complaint(body, e.hide, answerOf(resp, body))
+}
+
+// answerOf is what a condition may name of an answer.
+func answerOf(resp *http.Response, body []byte) func(parsed any) any {
+	headers := map[string]string{}
+	for k := range resp.Header {
+		headers[strings.ToLower(k)] = resp.Header.Get(k)
+	}
+	return func(parsed any) any { return answer{resp.StatusCode, parsed, string(body), headers} }
+}
+
+// shown tells what was judged of an answer that is the expected one.
+func (e expectation) shown(resp *http.Response, body []byte) string {
+	text := ""
+	if e.matches != nil {
+		text = fmt.Sprintf(", %q", e.hide.text(string(e.matches.Find(body))))
+	}
+	text += e.json.shown(body, e.hide)
+	if e.pass.given() {
+		text += e.pass.shown(answerOf(resp, body)(parsed(body)), e.hide)
+	}
+	return text
+}
+
+// quoted is a body that is short and no page of HTML.
+func quoted(body []byte, hide hider) string {
+	text := hide.text(string(body))
+	if text == "" || strings.HasPrefix(text, "<") {
+		return ""
+	}
+	return fmt.Sprintf(" %q", text)
+}
+
+// parsed is a text as JSON, nil if it is none.
+func parsed(text []byte) any {
+	var v any
+	if json.Unmarshal(text, &v) != nil {
+		return nil
+	}
+	return v
 }
 
 // complaint evaluates the condition over foreign text, parsed where it is
 // JSON. Text without what the condition names does not fulfil it.
-func (c condition) complaint(text []byte, env func(parsed any) any) string {
-	var parsed any
-	if json.Unmarshal(text, &parsed) != nil {
-		parsed = nil
-	}
-	switch ok, err := c.holds(env(parsed)); {
-	case err != nil && parsed == nil:
+func (c condition) complaint(text []byte, hide hider, env func(parsed any) any) string {
+	value := parsed(text)
+	switch ok, err := c.holds(env(value)); {
+	case err != nil && value == nil:
 		return fmt.Sprintf("not %s: the answer is not JSON", c.source)
 	case err != nil:
 		return fmt.Sprintf("not %s: %v", c.source, err)
 	case !ok:
-		return "not " + c.source
+		return "not " + c.source + c.shown(env(value), hide)
 	}
 	return ""
 }

@@ -153,12 +153,16 @@ func (g *commandGate) judge(err error, cmd *exec.Cmd, stdout *head, stderr *tail
 	if code != g.Exit {
 		return Result{Detail: exit + stderr.lastLine()}, nil
 	}
-	complaint := jsonRules(g.JSON).complaint(stdout.buf)
+	complaint := jsonRules(g.JSON).complaint(stdout.buf, g.env.redact)
 	if complaint == "" && g.pass.given() {
-		complaint = g.pass.complaint(stdout.buf, func(parsed any) any { return output{parsed, string(stdout.buf)} })
+		complaint = g.pass.complaint(stdout.buf, g.env.redact, func(parsed any) any { return output{parsed, string(stdout.buf)} })
 	}
 	if complaint != "" {
 		return no("%s, %s", exit, complaint), nil
+	}
+	exit += jsonRules(g.JSON).shown(stdout.buf, g.env.redact)
+	if g.pass.given() {
+		exit += g.pass.shown(output{parsed(stdout.buf), string(stdout.buf)}, g.env.redact)
 	}
 	return yes("%s", exit), nil
 }

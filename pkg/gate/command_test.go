@@ -34,16 +34,16 @@ func TestCommand(t *testing.T) {
 		{"exit 127 can be the expected one", CommandConfig{Shell: "exit 127", Exit: 127}, "pass: exit 127"},
 		{"a program that does not exist could not look", CommandConfig{Argv: []string{"/nonexistent"}}, "blind: start: fork/exec /nonexistent: no such file or directory"},
 		{"a command that is killed could not look", CommandConfig{Shell: "kill -TERM $$"}, "blind: signal: terminated"},
-		{"no end in time is a no", CommandConfig{Shell: "echo still busy >&2; exec sleep 60", Timeout: 200 * time.Millisecond}, "no: no end within 200ms: still busy"},
-		{"values of what it prints", CommandConfig{Shell: `echo '{"lag": 0.5}'`, JSON: map[string]Scalar{"lag": "0.50"}}, "pass: exit 0"},
+		{"no end in time is a no", CommandConfig{Shell: "echo still busy >&2; exec sleep 60", Timeout: 2 * time.Second}, "no: no end within 2s: still busy"},
+		{"values of what it prints", CommandConfig{Shell: `echo '{"lag": 0.5}'`, JSON: map[string]Scalar{"lag": "0.50"}}, "pass: exit 0, lag is 0.5"},
 		{"another value of what it prints", CommandConfig{Shell: `echo '{"lag": 3}'`, JSON: map[string]Scalar{"lag": "0"}}, "no: exit 0, lag is 3, not 0"},
-		{"a condition over what it prints", CommandConfig{Shell: `echo '{"lag": 3}'`, Pass: "body.lag < 5"}, "pass: exit 0"},
-		{"a condition over text", CommandConfig{Shell: `echo fine`, Pass: `text contains "fine"`}, "pass: exit 0"},
-		{"a condition that is false", CommandConfig{Shell: `echo '{"lag": 7}'`, Pass: "body.lag < 5"}, "no: exit 0, not body.lag < 5"},
+		{"a condition over what it prints", CommandConfig{Shell: `echo '{"lag": 3}'`, Pass: "body.lag < 5"}, "pass: exit 0, body.lag is 3"},
+		{"a condition over text", CommandConfig{Shell: `echo fine`, Pass: `text contains "fine"`}, `pass: exit 0, text is "fine"`},
+		{"a condition that is false", CommandConfig{Shell: `echo '{"lag": 7}'`, Pass: "body.lag < 5"}, "no: exit 0, not body.lag < 5, body.lag is 7"},
 		{"it runs where the plan says", CommandConfig{Shell: `test "$PWD" = "` + dir + `"`, Dir: dir}, "pass: exit 0"},
 		{"a secret reaches it and is not shown", CommandConfig{Shell: `echo "password $PW" >&2; exit ${#PW}`, Env: map[string]secret.Ref{"PW": "${env:TOKEN}"}}, "no: exit 6: password ***"},
 		{"a missing secret could not look", CommandConfig{Shell: "true", Env: map[string]secret.Ref{"PW": "${env:NONE}"}}, "blind: env: PW: secret ${env:NONE}: environment variable NONE is not set"},
-		{"the first megabyte of what it prints counts", CommandConfig{Shell: "head -c 3000000 /dev/zero", Pass: "len(text) == 1048576"}, "pass: exit 0"},
+		{"the first megabyte of what it prints counts", CommandConfig{Shell: "head -c 3000000 /dev/zero", Pass: "len(text) == 1048576"}, `pass: exit 0, text is ""`},
 		{"much output does not fill the memory", CommandConfig{Shell: "head -c 3000000 /dev/zero; head -c 300000 /dev/zero >&2; echo end >&2; exit 1"}, "no: exit 1: end"},
 	}
 	for _, test := range tests {
@@ -58,8 +58,8 @@ func TestCommand(t *testing.T) {
 // would leave it running.
 func TestATimeoutKillsTheWholeGroup(t *testing.T) {
 	pidFile := filepath.Join(t.TempDir(), "pid")
-	c := CommandConfig{Shell: `sleep 300 & echo $! > "$OUT"; wait`, Timeout: 500 * time.Millisecond, Env: map[string]secret.Ref{"OUT": secret.Ref(pidFile)}}
-	check(t, "look", "no: no end within 500ms", look(t, build(t, Command(), c, Env{})))
+	c := CommandConfig{Shell: `sleep 300 & echo $! > "$OUT"; wait`, Timeout: 2 * time.Second, Env: map[string]secret.Ref{"OUT": secret.Ref(pidFile)}}
+	check(t, "look", "no: no end within 2s", look(t, build(t, Command(), c, Env{})))
 	wantGone(t, pidFile)
 }
 

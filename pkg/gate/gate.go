@@ -44,6 +44,33 @@ type Limiter interface {
 	LookLimit() time.Duration
 }
 
+// Patient is implemented by gates that cannot say yes at once, however good
+// what they see is.
+type Patient interface {
+	// Earliest is the time from the first look to the first one that may pass,
+	// with a look every so often.
+	Earliest(every time.Duration) time.Duration
+}
+
+// Shortest is the least time that gates need for their verdict, from the first
+// look on.
+func Shortest(gates []Named) time.Duration {
+	var longest time.Duration
+	for _, g := range gates {
+		p := g.Policy.withDefaults()
+		need := p.atLeast() - p.Every
+		if slow, ok := g.Gate.(Patient); ok {
+			need += slow.Earliest(p.Every)
+		}
+		longest = max(longest, need)
+	}
+	return longest
+}
+
+// looksUntil is the time of the first look that is at least d after the first
+// one.
+func looksUntil(d, every time.Duration) time.Duration { return (d + every - 1) / every * every }
+
 // Close releases what gates keep between their looks, such as an open log.
 func Close(gates []Named) {
 	for _, g := range gates {

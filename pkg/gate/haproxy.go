@@ -104,6 +104,15 @@ type haproxyGate struct {
 	counts counts
 }
 
+// Earliest is the second look where answers are counted: the first one begins
+// to.
+func (g *haproxyGate) Earliest(every time.Duration) time.Duration {
+	if g.MaxErrorRate == nil {
+		return 0
+	}
+	return every
+}
+
 // Check reads health and counters once.
 func (g *haproxyGate) Check(ctx context.Context) (Result, error) {
 	g.mu.Lock()

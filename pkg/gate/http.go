@@ -105,6 +105,7 @@ func HTTP() Kind {
 			return nil, err
 		}
 		c.Timeout = cmp.Or(c.Timeout, networkTimeout)
+		want.hide = env.redact
 		return &httpGate{c, env, want}, nil
 	})
 }

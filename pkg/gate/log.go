@@ -67,6 +67,9 @@ type logGate struct {
 	last  string      // the newest of them
 }
 
+// Earliest is a whole window.
+func (g *logGate) Earliest(every time.Duration) time.Duration { return looksUntil(g.Window, every) }
+
 // Check reads what was written since the last look.
 func (g *logGate) Check(ctx context.Context) (Result, error) {
 	res, err := g.look(ctx, time.Now())

@@ -91,7 +91,7 @@ var index = regexp.MustCompile(`\[([0-9]+)\]`)
 
 // complaint says what is wrong with a JSON text, nothing if every value is the
 // expected one.
-func (r jsonRules) complaint(body []byte) string {
+func (r jsonRules) complaint(body []byte, hide hider) string {
 	if len(r) == 0 {
 		return ""
 	}
@@ -99,15 +99,35 @@ func (r jsonRules) complaint(body []byte) string {
 		return "the answer is not JSON"
 	}
 	for _, path := range slices.Sorted(maps.Keys(r)) {
-		v := gjson.GetBytes(body, strings.TrimPrefix(index.ReplaceAllString(path, ".$1"), "."))
+		v := jsonAt(body, path)
 		switch {
 		case !v.Exists():
 			return fmt.Sprintf("the answer has no %s", path)
 		case !r[path].same(v):
-			return fmt.Sprintf("%s is %s, not %s", path, excerpt(v.String(), 40), r[path])
+			return fmt.Sprintf("%s is %s, not %s", path, hide.text(textOf(v)), r[path])
 		}
 	}
 	return ""
+}
+
+// shown tells the values that the rules are about, as an addition to a detail.
+func (r jsonRules) shown(body []byte, hide hider) string {
+	var text strings.Builder
+	for _, path := range slices.Sorted(maps.Keys(r))[:min(len(r), mostParts)] {
+		fmt.Fprintf(&text, ", %s is %s", path, hide.text(textOf(jsonAt(body, path))))
+	}
+	return text.String()
+}
+
+func textOf(v gjson.Result) string {
+	if v.Type == gjson.Null {
+		return "null"
+	}
+	return v.String()
+}
+
+func jsonAt(body []byte, path string) gjson.Result {
+	return gjson.GetBytes(body, strings.TrimPrefix(index.ReplaceAllString(path, ".$1"), "."))
 }
 
 func (r jsonRules) validate() error {

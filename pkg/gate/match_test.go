@@ -134,8 +134,8 @@ func FuzzAnswer(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, body []byte, path, want string) {
-		jsonRules{path: Scalar(want)}.complaint(body)
-		always.complaint(body, func(parsed any) any { return output{parsed, string(body)} })
+		jsonRules{path: Scalar(want)}.complaint(body, nil)
+		always.complaint(body, nil, func(parsed any) any { return output{parsed, string(body)} })
 		s := excerpt(string(body), 80)
 		if strings.ContainsAny(s, "\n\r\x1b\x00") || utf8.RuneCountInString(s) > 84 || !utf8.ValidString(s) {
 			t.Errorf("not fit for a line: %q", s)

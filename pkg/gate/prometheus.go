@@ -118,6 +118,11 @@ type prometheusGate struct {
 // LookLimit leaves room for the gate's own timeout.
 func (g *prometheusGate) LookLimit() time.Duration { return g.Timeout + grace }
 
+// Earliest is the look that completes min_samples.
+func (g *prometheusGate) Earliest(every time.Duration) time.Duration {
+	return time.Duration(max(g.MinSamples, 1)-1) * every
+}
+
 // Check queries once.
 func (g *prometheusGate) Check(ctx context.Context) (Result, error) {
 	res, err := g.look(ctx)

@@ -3,7 +3,6 @@ package plan
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr"
-	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
@@ -61,14 +59,8 @@ type env struct {
 type code struct {
 	program *vm.Program
 	uses    []use
+	outputs []output
 	result  reflect.Type // nil when only running tells
-}
-
-// use is one name that an expression depends on.
-type use struct {
-	root string // vars, steps, groups, member, ...
-	name string // what of it: the variable, step or group; may be empty
-	from int    // character of the expression
 }
 
 // fault is what is wrong with an expression.
@@ -121,62 +113,11 @@ func (e *env) compile(source string, more ...expr.Option) (*code, *fault) {
 	if err != nil {
 		return nil, e.explain(err)
 	}
-	c := &code{program: program, uses: seen.uses}
+	c := &code{program: program, uses: seen.uses, outputs: seen.outputs}
 	if n := program.Node(); n != nil {
 		c.result = n.Type()
 	}
 	return c, nil
-}
-
-// visitor collects what an expression names.
-type visitor struct{ uses []use }
-
-// Visit is called for children before their parents.
-func (v *visitor) Visit(n *ast.Node) {
-	switch n := (*n).(type) {
-	case *ast.IdentifierNode:
-		v.uses = append(v.uses, use{root: n.Value, from: n.Location().From})
-	case *ast.MemberNode:
-		root, ok := n.Node.(*ast.IdentifierNode)
-		name, named := n.Property.(*ast.StringNode)
-		if !ok || !named {
-			return
-		}
-		from := max(n.Location().From, name.Location().From)
-		v.uses = append(v.uses, use{root.Value, name.Value, from})
-	}
-}
-
-// unknown reports the first name that the plan does not have.
-func (e *env) unknown(uses []use) *fault {
-	for _, u := range uses {
-		var what string
-		var known []string
-		switch u.root {
-		case "vars":
-			what, known = "variable", slices.Sorted(maps.Keys(e.vars))
-		case "steps":
-			what, known = "step", e.steps
-		case "groups":
-			what, known = "group", e.groups
-		case "live", "idle":
-			if !e.alternate {
-				return &fault{u.from, len(u.root), u.root + " is known only with alternate", "add alternate: [one group, the other]"}
-			}
-			continue
-		case "$env":
-			return &fault{u.from, len(u.root), "$env is not available", ""}
-		}
-		if what == "" || u.name == "" || slices.Contains(known, u.name) {
-			continue
-		}
-		hint := what + "s: " + some(known)
-		if len(known) == 0 {
-			hint = "the plan has no " + what + "s"
-		}
-		return &fault{u.from, len([]rune(u.name)), fmt.Sprintf("unknown %s %q%s", what, u.name, meant(u.name, known)), hint}
-	}
-	return nil
 }
 
 var unknownName = regexp.MustCompile(`^unknown name (\S+)$`)
@@ -237,6 +178,9 @@ func (c *code) run(scope Scope) (any, error) {
 		if _, ok := scope[u.root]; !ok && slices.Contains(scoped, u.root) {
 			return nil, fmt.Errorf("%s is not known here", u.root)
 		}
+	}
+	if err := c.lost(scope); err != nil {
+		return nil, err
 	}
 	v, err := expr.Run(c.program, map[string]any(scope))
 	if err != nil {

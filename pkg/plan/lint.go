@@ -1,6 +1,10 @@
 package plan
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/flip-cli/flip/pkg/secret"
+)
 
 // lint notes what is allowed but seldom meant.
 func (l *loader) lint() {
@@ -13,6 +17,7 @@ func (l *loader) lint() {
 		l.warn(l.root.pos, "guards: [{target: a-target, min_serving: 1}]", "the plan has no guards: nothing keeps a mistake from taking all members out")
 	}
 	l.lintCommit()
+	l.lintSecrets(l.root)
 	for _, g := range l.plan.Groups {
 		if !l.used["group "+g.Name] {
 			l.warn(g.Pos, "", "group "+g.Name+" is not used")
@@ -30,6 +35,32 @@ func (l *loader) lint() {
 		}
 	}
 	slices.SortStableFunc(l.plan.Warnings, func(a, b Warning) int { return comparePos(a.Pos, b.Pos) })
+}
+
+// secretKeys are the keys of targets and gates that hold nothing but a secret.
+var secretKeys = []string{"password", "secret", "token", "access_key_secret", "security_token"}
+
+// lintSecrets finds secrets in clear text: whoever reads the plan, or the state
+// directory with its copy, has them.
+func (l *loader) lintSecrets(root *node) {
+	for _, section := range []string{"targets", "gates"} {
+		if n := root.get(section); n != nil {
+			l.clearBelow(n)
+		}
+	}
+}
+
+func (l *loader) clearBelow(n *node) {
+	for _, item := range n.items {
+		l.clearBelow(item)
+	}
+	for _, e := range n.entries {
+		l.clearBelow(e.value)
+		v := e.value
+		if v.kind == scalarKind && v.text != "" && slices.Contains(secretKeys, e.key.text) && !secret.IsRef(v.text) && !templated(v.text) {
+			l.warn(v.pos, "write a reference: ${env:NAME}, ${file:/path} or ${cmd:command}", e.key.text+" stands in the plan in clear text; runs keep a copy of the plan")
+		}
+	}
 }
 
 // varsBelow notes the variables that templates below n name.

@@ -113,7 +113,12 @@ func (l *loader) tree() (*node, error) {
 	return root, nil
 }
 
+// fail reports what is wrong with n. What n says is not judged while it waits
+// for a variable that has no value.
 func (l *loader) fail(n *node, hint, format string, args ...any) {
+	if l.open(n) {
+		return
+	}
 	l.errs = append(l.errs, l.src.errorf(n.pos, n.width, hint, format, args...))
 }
 

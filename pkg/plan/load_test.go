@@ -358,6 +358,27 @@ steps:
 	}
 }
 
+func TestASecretInClearTextIsAWarning(t *testing.T) {
+	p := load(t, `vars: {p: {default: x}}
+targets:
+  a: {driver: x, password: hunter2}
+  b: {driver: x, tsig: {name: hunter2, secret: "c2VjcmV0"}}
+  c: {driver: x, password: "${env:P}", token: "${{ vars.p }}"}
+steps: [{id: s, wait: 1s}]
+`)
+	var got []string
+	for _, w := range p.Warnings {
+		got = append(got, fmt.Sprintf("%d:%d %s", w.Pos.Line, w.Pos.Column, w.Text))
+	}
+	want := []string{
+		"5:28 password stands in the plan in clear text; runs keep a copy of the plan",
+		"6:48 secret stands in the plan in clear text; runs keep a copy of the plan",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+}
+
 func TestAGroupThatNobodyNamesIsAWarning(t *testing.T) {
 	p := load(t, "targets: {web: {driver: x}}\ngroups: {a: {web: [w1]}, b: {web: [w2]}}\nsteps: [{id: s, run: 'echo ${{ groups.b.name }}', undo: none}]\n")
 	want := []plan.Warning{{Pos: plan.Pos{File: "p.yaml", Line: 4, Column: 10}, Text: "group a is not used"}}

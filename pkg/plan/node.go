@@ -114,6 +114,31 @@ func (n Node) Decode(out any, scope Scope) error {
 	return errs.sorted().err()
 }
 
+// Open reports whether the block names a variable without a value: what it
+// says is not known (Options.AllowMissing).
+func (n Node) Open() bool { return n.n.open() }
+
+// Check decodes like Decode as far as variables have values, and leaves the
+// rest as it is.
+func (n Node) Check(out any, scope Scope) error {
+	var errs Errors
+	d := decoder{scope: scope, errs: &errs, label: n.label, static: true}
+	d.root(n, out)
+	return errs.sorted().err()
+}
+
+func (n *node) open() bool {
+	if n == nil {
+		return false
+	}
+	if templated(n.text) && n.env != nil {
+		if t, f := n.env.template(n.text); f == nil && n.env.needsMissing(t) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(n.items, (*node).open) || slices.ContainsFunc(n.entries, func(e entry) bool { return e.value.open() })
+}
+
 // Templated reports whether the block holds an expression anywhere: what it
 // says is known only when it runs.
 func (n Node) Templated() bool { return n.n.templated() }

@@ -167,7 +167,10 @@ type Selection struct {
 	// tell them from attributes; it leaves every unknown key of a set in
 	// Set.Attrs, and the binder moves them here.
 	Object map[string]string
-	Pos    Pos
+	// Open: its group or target is a variable without a value, which only a
+	// look at a plan without its variables meets.
+	Open bool
+	Pos  Pos
 }
 
 // Set changes attributes.

@@ -256,7 +256,15 @@ func (s *source) syntax(err error) *Error {
 	}
 	p := s.tokenPos(y.GetToken())
 	line, _ := s.line(p.Line)
-	return s.errorf(p, 1, syntaxHint(line), "%s", y.GetMessage())
+	text := y.GetMessage()
+	if strings.HasPrefix(text, "found character '\t'") {
+		text = "a tab stands where the indentation is"
+	}
+	advice := syntaxHint(line)
+	if advice == "" && strings.HasPrefix(text, "value is not allowed in this context") {
+		advice = "is this line, or one of those above, indented further than its neighbours?"
+	}
+	return s.errorf(p, 1, advice, "%s", text)
 }
 
 // syntaxHint guesses from the line why the YAML is broken.

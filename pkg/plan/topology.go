@@ -113,6 +113,9 @@ func (l *loader) alternate() {
 	if !l.read(n, "alternate", &pair) {
 		return
 	}
+	if slices.ContainsFunc(n.items, l.open) {
+		return
+	}
 	if len(pair) != 2 || pair[0] == pair[1] {
 		l.fail(n, "alternate: [blue, green]", "alternate names two different groups")
 		return
@@ -146,6 +149,9 @@ func (l *loader) disjoint(pair []string) {
 	}
 	for _, m := range b.Members {
 		for i, name := range m.Names {
+			if name == "" {
+				continue // a variable without a value
+			}
 			if in[[2]string{m.Target, name}] {
 				at := &node{pos: m.Pos, width: len([]rune(name))}
 				if i < len(m.NamePos) { // a list with errors has none

@@ -106,6 +106,9 @@ func (l *loader) declare(e entry) *variable {
 		}
 		v.pattern = re
 	}
+	if n := v.Default.n.firstTemplate(); n != nil {
+		l.fail(n, "write the value, or write the expression where "+v.name+" is used", "a default is a value: an expression in it is not evaluated")
+	}
 	if v.Required && !v.Default.IsZero() {
 		l.fail(v.Default.n, "leave out one of the two", "variable %s is required and has a default", v.name)
 	}
@@ -113,6 +116,22 @@ func (l *loader) declare(e entry) *variable {
 		l.env.missing[v.name] = true
 	}
 	return v
+}
+
+// firstTemplate is the first text below n with an expression in it.
+func (n *node) firstTemplate() *node {
+	switch {
+	case n == nil || !n.templated():
+		return nil
+	case n.kind == scalarKind:
+		return n
+	}
+	for _, item := range n.items {
+		if t := item.firstTemplate(); t != nil {
+			return t
+		}
+	}
+	return n
 }
 
 // varFiles reads the variable files; the last value of a name wins.

@@ -3,6 +3,7 @@ package plan_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -147,5 +148,26 @@ vars:
 	}
 	if _, err := plan.Load(text, plan.Options{AllowMissing: true}); err != nil {
 		t.Error(said(err))
+	}
+}
+
+func TestADefaultIsAValueAndNoExpression(t *testing.T) {
+	for name, c := range map[string]struct{ def, want string }{
+		"a text":         {`"${{ vars.b }}"`, "p.yaml:5:16: a default is a value: an expression in it is not evaluated"},
+		"a part of one":  {`"http://${{ vars.b }}/"`, "p.yaml:5:16: a default is a value: an expression in it is not evaluated"},
+		"in a list":      {`[x, "${{ vars.b }}"], type: list`, "p.yaml:5:20: a default is a value: an expression in it is not evaluated"},
+		"a dollar alone": {`"$b {{ b }}"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := "flip: 1\nname: x\nvars:\n  b: {default: one}\n  a: {default: " + c.def + "}\nsteps: [{id: s, wait: 1s}]\n"
+			_, err := plan.Load([]byte(text), plan.Options{File: "p.yaml"})
+			got := ""
+			if err != nil {
+				got, _, _ = strings.Cut(err.Error(), "\n")
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

@@ -22,6 +22,9 @@ var selectorKeys = []string{"group", "on", "target", "members"}
 // selection checks which objects a verb is about.
 func (l *loader) selection(n *node, verb string, raw selector, at place) Selection {
 	s := Selection{Group: raw.Group, Target: raw.Target, Members: raw.Members, Pos: n.pos}
+	if s.Open = l.open(n.get("group")) || l.open(n.get("target")); s.Open {
+		return s
+	}
 	switch {
 	case s.Group != "" && s.Target != "":
 		l.fail(n.get("target"), "on: ["+s.Target+"] limits a group to a target", "%s has a group and a target", verb)
@@ -101,7 +104,7 @@ func (l *loader) set(n *node, at place) *Set {
 	var raw selector
 	l.check(picks, place{vars: true})
 	ok := l.read(picks, "set", &raw)
-	if raw.Group == "" && raw.Target == "" && !at.member {
+	if raw.Group == "" && raw.Target == "" && !at.member && picks.get("group") == nil && picks.get("target") == nil {
 		// A selector that is written wrong looks like an attribute.
 		for _, e := range values {
 			if Nearest(e.key.text, selectorKeys) != "" {

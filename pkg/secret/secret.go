@@ -31,6 +31,23 @@ type Ref string
 
 var reference = regexp.MustCompile(`\$\{(env|file|cmd):((?:[^{}]|\{[^{}]*\})+)\}`)
 
+// opened is what begins like a reference: ${word:
+var opened = regexp.MustCompile(`\$\{([a-z][a-z0-9_-]*):`)
+
+// UnmarshalText takes what a plan says. It refuses what looks like a reference
+// and is none: it would be sent as the password that it is not.
+func (r *Ref) UnmarshalText(text []byte) error {
+	rest := reference.ReplaceAllString(string(text), "")
+	if m := opened.FindStringSubmatch(rest); m != nil {
+		if slices.Contains([]string{"env", "file", "cmd"}, m[1]) {
+			return hint.Wrap(fmt.Errorf("the reference ${%s:...} has no end or names nothing", m[1]), "write ${%s:...} with its }", m[1])
+		}
+		return hint.Wrap(fmt.Errorf("${%s:...} is no reference to a secret", m[1]), "write ${env:NAME}, ${file:/path} or ${cmd:command}")
+	}
+	*r = Ref(text)
+	return nil
+}
+
 // IsRef reports whether s holds at least one reference.
 func IsRef(s string) bool { return reference.MatchString(s) }
 

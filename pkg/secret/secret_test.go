@@ -52,6 +52,34 @@ func TestReferencesAreReplacedByTheirValues(t *testing.T) {
 	}
 }
 
+func TestWhatOnlyLooksLikeAReferenceIsRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"${env:TOKEN}":               "",
+		"plain":                      "",
+		"${{ vars.x }} ${HOME}":      "",
+		"${cmd:awk '{print $2}' /f}": "",
+		"${vault:kv/token}":          "${vault:...} is no reference to a secret",
+		"${env:}":                    "the reference ${env:...} has no end or names nothing",
+		"${file:/run/token":          "the reference ${file:...} has no end or names nothing",
+		"${env:A}${aws:b}":           "${aws:...} is no reference to a secret",
+	} {
+		t.Run(text, func(t *testing.T) {
+			var r secret.Ref
+			err := r.UnmarshalText([]byte(text))
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if want == "" && string(r) != text {
+				t.Errorf("kept as %q", r)
+			}
+		})
+	}
+}
+
 func TestAMissingSecretNamesTheReferenceOnly(t *testing.T) {
 	r := resolver(map[string]string{"OTHER": "do-not-show"})
 	for _, ref := range []secret.Ref{
