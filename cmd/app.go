@@ -119,6 +119,11 @@ func (a *App) root() *cobra.Command {
 		a.approveCommand(), a.statusCommand(), a.listCommand(), a.showCommand(), a.logsCommand(), a.getCommand(),
 		a.unlockCommand(), a.rehearseCommand(), a.driftCommand(), a.resolveCommand(), a.driversCommand(), a.schemaCommand(), a.versionCommand(),
 	)
+	for _, c := range cmd.Commands() {
+		if takesRun(c) {
+			c.ValidArgsFunction = a.completeRun
+		}
+	}
 	return cmd
 }
 

@@ -45,8 +45,8 @@ func (d *driveFlags) check() error {
 	if d.onInterrupt != "pause" && d.onInterrupt != "rollback" {
 		return usage(fmt.Errorf("--on-interrupt %s: not pause or rollback", d.onInterrupt), "")
 	}
-	if d.lockWait < 0 || d.detach < 0 {
-		return usage(errors.New("--lock-wait and --detach-on-wait are not negative"), "")
+	if d.lockWait < 0 || d.detach < 0 || d.undoTimeout < 0 {
+		return usage(errors.New("--lock-wait, --detach-on-wait and --undo-timeout are not negative"), "")
 	}
 	switch engine.OnDrift(d.onDrift) {
 	case engine.DriftSkip, engine.DriftStop, engine.DriftForce:
@@ -86,7 +86,7 @@ func (a *App) drive(ctx context.Context, d driveFlags, past []journal.Record, st
 	if end.Outcome == journal.OutcomeInterrupted && a.interactive() && a.ask("Roll back now? [r]oll back, [k]eep paused: ", "r") {
 		return a.rollback(ctx, show.id, "the operator asked for it after a stop", d)
 	}
-	return &exitError{code: outcomeCode(end.Outcome)}
+	return &exitError{code: endCode(end)}
 }
 
 // stops turns signals into the two ways to stop a run.

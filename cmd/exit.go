@@ -83,6 +83,12 @@ func flagError(err error, command string) error {
 	if bad, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		return usage(badValue("--"+bad.GetFlag().Name+" "+bad.GetValue(), bad.GetFlag()), "%s --help", command)
 	}
+	switch {
+	case strings.HasPrefix(err.Error(), "unknown flag: --dry-run"):
+		return usage(err, "flip plan PLAN shows what would change, and changes nothing")
+	case strings.HasPrefix(err.Error(), "unknown shorthand flag"):
+		return usage(err, "long flags have two dashes, as --var; %s --help", command)
+	}
 	return usage(err, "%s --help", command)
 }
 
@@ -118,7 +124,7 @@ func exitCode(err error) int {
 		return ExitHardStop
 	case errors.Is(err, journal.ErrNotDurable):
 		return ExitInterrupted
-	case errors.As(err, &bad), errors.As(err, &many), errors.Is(err, journal.ErrNoRun), errors.Is(err, engine.ErrNothingToDo):
+	case errors.As(err, &bad), errors.As(err, &many), errors.Is(err, journal.ErrNoRun), errors.Is(err, journal.ErrManyRuns), errors.Is(err, engine.ErrNothingToDo):
 		return ExitUsage
 	case errors.As(err, &pre), errors.As(err, &newer), errors.As(err, &damage):
 		return ExitPrecondition
@@ -130,9 +136,9 @@ func exitCode(err error) int {
 	return ExitFailed
 }
 
-// outcomeCode is the exit code of a run that ended or paused.
-func outcomeCode(o journal.Outcome) int {
-	switch o {
+// endCode is the exit code of a run that ended or paused.
+func endCode(e journal.End) int {
+	switch e.Outcome {
 	case journal.OutcomeDone, journal.OutcomeAccepted:
 		return ExitDone
 	case journal.OutcomeRolledBack:
@@ -147,6 +153,10 @@ func outcomeCode(o journal.Outcome) int {
 		return ExitInterrupted
 	case journal.OutcomeInDoubt, journal.OutcomeRunning:
 		return ExitHardStop
+	case journal.OutcomeFailed:
+		if e.Unmet {
+			return ExitPrecondition
+		}
 	}
 	return ExitFailed
 }

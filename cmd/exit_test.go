@@ -10,6 +10,7 @@ import (
 	"github.com/flip-cli/flip/pkg/hint"
 	"github.com/flip-cli/flip/pkg/journal"
 	"github.com/flip-cli/flip/pkg/plan"
+	"github.com/flip-cli/flip/pkg/state"
 )
 
 func TestEveryErrorHasItsExitCode(t *testing.T) {
@@ -47,8 +48,35 @@ func TestEveryOutcomeHasItsExitCode(t *testing.T) {
 		journal.OutcomeDone: 0, journal.OutcomeAccepted: 0, journal.OutcomeFailed: 1, journal.OutcomeRolledBack: 10, journal.OutcomePaused: 11,
 		journal.OutcomeIncomplete: 12, journal.OutcomeWaiting: 13, journal.OutcomeInterrupted: 16, journal.OutcomeInDoubt: 130, journal.OutcomeRunning: 130,
 	} {
-		if got := outcomeCode(outcome); got != want {
+		if got := endCode(journal.End{Outcome: outcome}); got != want {
 			t.Errorf("%s: exit %d, want %d", outcome, got, want)
 		}
 	}
+	if got := endCode(journal.End{Outcome: journal.OutcomeFailed, Unmet: true}); got != 4 {
+		t.Errorf("failed before any change, since a live system was not as the plan needs it: exit %d, want 4", got)
+	}
+}
+
+func TestAValueThatSomebodyEditsBeforeTheFirstWriteIsAPrecondition(t *testing.T) {
+	l := newLab(t, quickPlan)
+	once := false
+	l.onRecord = func(r journal.Record) {
+		if r.Type == journal.TypeIntent && !once {
+			once = true
+			l.outside("web2", "state", state.Text("maint"))
+		}
+	}
+	l.must(4, "run plan.yaml")
+	l.says("FAILED in step out: nothing was changed.")
+	l.says("somebody else changed web2 state")
+	for _, line := range []string{"status", "list"} {
+		l.must(0, line)
+		l.says("failed")
+	}
+	l.must(0, "show -o json")
+	l.says(`"changed": 0`)
+	l.must(3, "rollback")
+	l.says("changed nothing: nothing to do")
+	l.must(0, "unlock")
+	l.says("nothing is locked")
 }

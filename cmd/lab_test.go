@@ -11,7 +11,10 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/flip-cli/flip/pkg/driver/all"
+	"github.com/flip-cli/flip/pkg/driver/mem"
 	"github.com/flip-cli/flip/pkg/gate"
+	"github.com/flip-cli/flip/pkg/journal"
+	"github.com/flip-cli/flip/pkg/state"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +55,9 @@ type lab struct {
 	tty     bool
 	in      string
 	signals chan os.Signal
-	out     output // of the last command, both streams
+	// onRecord hears of every record that is durable.
+	onRecord func(journal.Record)
+	out      output // of the last command, both streams
 }
 
 func newLab(t *testing.T, plan string) *lab {
@@ -74,7 +79,7 @@ func (l *lab) flip(line string) int {
 	app := App{
 		In: strings.NewReader(l.in), Out: &l.out, Err: &l.out, Drivers: all.Drivers(), Gates: gate.Kinds(),
 		Getenv: func(name string) (string, bool) { v, ok := l.env[name]; return v, ok },
-		TTY:    l.tty, Signals: l.signals,
+		TTY:    l.tty, Signals: l.signals, OnRecord: l.onRecord,
 	}
 	return app.Run(l.Context(), strings.Fields(line))
 }
@@ -92,6 +97,14 @@ func (l *lab) says(text string) {
 	l.Helper()
 	if !strings.Contains(l.out.String(), text) {
 		l.Errorf("flip does not say %q:\n%s", text, l.out.String())
+	}
+}
+
+// outside is what somebody else does to the target of the plan.
+func (l *lab) outside(object, attribute string, v state.Value) {
+	l.Helper()
+	if err := mem.New(mem.Options{File: "web.json"}).Set(object, attribute, v); err != nil {
+		l.Fatal(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/user"
 	"slices"
@@ -75,6 +76,19 @@ func (a *App) open(ctx context.Context, path string, p planFlags) (*engine.Progr
 		return nil, err
 	}
 	return engine.Open(ctx, loaded, a.world())
+}
+
+// openLive opens a plan that is to be bound to its live side. The caller closes
+// the program.
+func (a *App) openLive(ctx context.Context, path string, p planFlags) (*engine.Program, error) {
+	prog, err := a.open(ctx, path, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.checkLive(prog.Plan); err != nil {
+		return nil, errors.Join(err, prog.Close())
+	}
+	return prog, nil
 }
 
 // store opens the state directory. on hears of every record and look.

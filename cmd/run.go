@@ -23,14 +23,11 @@ func (a *App) runCommand() *cobra.Command {
 			if err := d.check(); err != nil {
 				return err
 			}
-			prog, err := a.open(cmd.Context(), args[0], p)
+			prog, err := a.openLive(cmd.Context(), args[0], p)
 			if err != nil {
 				return err
 			}
 			defer prog.Close()
-			if err := p.checkLive(prog.Plan); err != nil {
-				return err
-			}
 			if err := a.mayRun(cmd, prog, p, d); err != nil {
 				return err
 			}
@@ -59,7 +56,7 @@ func (a *App) mayRun(cmd *cobra.Command, prog *engine.Program, p planFlags, d dr
 	}
 	bound, err := engine.Bind(cmd.Context(), prog, a.world(), p.live)
 	if err != nil {
-		return err
+		return a.unfinished(cmd.Context(), prog.Plan.Name, err)
 	}
 	view := a.previewOf(engine.NewPreview(cmd.Context(), bound), bound, "")
 	if err := ui.WritePreview(a.Err, view, a.uiOptions()); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,17 +96,13 @@ func (a *App) rollbackCommand() *cobra.Command {
 		Args:  maxArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			store, locks, err := a.store(nil)
+			view, st, err := a.view(ctx, args)
 			if err != nil {
 				return err
 			}
-			id, err := a.pick(ctx, store, args)
-			if err != nil {
-				return err
-			}
-			_, st, err := status(ctx, store, locks, id)
-			if err != nil {
-				return err
+			id := view.ID()
+			if st.RollingBack && st.Outcome == journal.OutcomeRunning {
+				return &exitError{ExitLocked, hint.Wrap(fmt.Errorf("run %s is on its way back already", id), "watch it: flip status %s", id)}
 			}
 			if st.Open && st.Outcome == journal.OutcomeRunning {
 				return &exitError{ExitLocked, hint.Wrap(fmt.Errorf("run %s is still going on", id), "stop it first: flip stop %s --rollback", id)}
@@ -126,29 +124,96 @@ func (a *App) rollbackCommand() *cobra.Command {
 	return cmd
 }
 
+// unfinished adds to why a plan does not fit the live systems that a run of it
+// stands halfway: that is the usual reason.
+func (a *App) unfinished(ctx context.Context, plan string, why error) error {
+	store, locks, err := a.store(nil)
+	if err != nil {
+		return why
+	}
+	ids, err := store.List(ctx)
+	if err != nil {
+		return why
+	}
+	for _, id := range ids {
+		if store.Ended(id) {
+			continue
+		}
+		if _, st, err := status(ctx, store, locks, id); err == nil && st.Meta.Plan == plan {
+			return hint.Wrap(why, "run %s of this plan is not finished (%s): flip status %s", id, st.Outcome, id)
+		}
+	}
+	return why
+}
+
+// notRunning says what can be done with a run that no process drives.
+func notRunning(id string, st journal.Status) error {
+	err := fmt.Errorf("run %s is not running (%s): nothing to stop", id, st.Outcome)
+	switch {
+	case st.Open:
+		return usage(err, "flip resume %s, flip rollback %s, or flip stop %s --accept", id, id, id)
+	case st.Outcome == journal.OutcomeIncomplete:
+		return usage(err, "flip rollback %s, or flip stop %s --accept", id, id)
+	case st.Outcome == journal.OutcomeDone:
+		return usage(err, "to put back what it changed: flip rollback %s", id)
+	}
+	return usage(err, "flip show %s", id)
+}
+
 // showRestore says what a rollback will put back.
 func (a *App) showRestore(st journal.Status, id string) {
 	if a.settings.output == "json" || !st.Open && (st.Outcome == journal.OutcomeRolledBack || st.Outcome == journal.OutcomeFailed) {
 		return
 	}
-	keys := st.Changed()
-	values := "1 value"
-	if len(keys) != 1 {
-		values = ui.Count(len(keys)) + " values"
+	if e := st.End; st.Outcome == journal.OutcomeIncomplete && len(e.Drift) > 0 && len(e.Drift) == e.Changed-e.Restored {
+		showLeft(a.Err, st, id)
+		return
 	}
-	fmt.Fprintf(a.Err, "Run %s (%s, %s) changed %s; flip puts back what still is as it left it:\n", id, st.Meta.Plan, st.Outcome, values)
-	for i, k := range keys {
+	changes, asBefore := engine.Restores(st)
+	head := fmt.Sprintf("Run %s (%s, %s) changed %s", id, st.Meta.Plan, st.Outcome, countOf(len(changes)+asBefore, "value"))
+	if len(changes) > 0 {
+		head += "; flip puts back what still is as it left it:"
+	}
+	fmt.Fprintln(a.Err, head)
+	for i, c := range changes {
 		if i == 20 {
-			fmt.Fprintf(a.Err, "  and %d more\n", len(keys)-i)
+			fmt.Fprintf(a.Err, "  and %d more\n", len(changes)-i)
 			break
 		}
-		before, _ := st.FirstBefore(k)
-		ours := st.Ours(k)
-		fmt.Fprintf(a.Err, "  %s %s -> %s\n", k.Object, k.Attribute+" "+ours[len(ours)-1].String(), before)
+		fmt.Fprintf(a.Err, "  %s %s %s -> %s\n", c.Object, c.Attribute, c.From, c.To)
+	}
+	if asBefore == 1 {
+		fmt.Fprintln(a.Err, "  1 value is as it was")
+	} else if asBefore > 1 {
+		fmt.Fprintf(a.Err, "  %s values are as they were\n", ui.Count(asBefore))
 	}
 	if values, d := engine.StillCached(st, time.Now()); d > 0 {
 		fmt.Fprintf(a.Err, "Caches may hold %s for %s after that; what serves it is stopped only then.\n", strings.Join(values, ", "), ui.Duration(d))
 	}
+}
+
+// showLeft says what an incomplete rollback left, which another one would try.
+func showLeft(w io.Writer, st journal.Status, id string) {
+	fmt.Fprintf(w, "Run %s (%s, %s): %s of %s back; left:\n", id, st.Meta.Plan, st.Outcome, ui.Count(st.End.Restored), countOf(st.End.Changed, "value"))
+	for i, d := range st.End.Drift {
+		if i == 20 {
+			fmt.Fprintf(w, "  and %d more\n", len(st.End.Drift)-i)
+			return
+		}
+		if d.Unreadable != "" {
+			fmt.Fprintf(w, "  %s %s -> %s, when it can be read\n", d.Object, d.Attribute, d.Before)
+			continue
+		}
+		fmt.Fprintf(w, "  %s %s %s -> %s, set by someone else: only with --on-drift=force\n", d.Object, d.Attribute, d.Now, d.Before)
+	}
+}
+
+// countOf is "1 value" or "1 200 values".
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return ui.Count(n) + " " + what + "s"
 }
 
 func (a *App) rollback(ctx context.Context, id, reason string, d driveFlags) error {
@@ -181,6 +246,21 @@ func (a *App) reopen(ctx context.Context, args []string, d driveFlags, fn func(*
 	})
 }
 
+// takenWithin is how long a run that is driven takes to look at its inbox,
+// several times over.
+const takenWithin = time.Second
+
+// taken waits until whoever drives the run in dir has taken a message.
+func taken(dir, name string) bool {
+	for until := time.Now().Add(takenWithin); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		messages, err := journal.Poll(dir)
+		if err == nil && !slices.ContainsFunc(messages, func(m journal.Message) bool { return m.Name == name }) {
+			return true
+		}
+	}
+	return false
+}
+
 func (a *App) stopCommand() *cobra.Command {
 	var back, accept, yes bool
 	var reason string
@@ -193,18 +273,11 @@ func (a *App) stopCommand() *cobra.Command {
 				return usage(errors.New("--accept leaves everything as it is, --rollback does not"), "give one of them")
 			}
 			ctx := cmd.Context()
-			store, locks, err := a.store(nil)
+			view, st, err := a.view(ctx, args)
 			if err != nil {
 				return err
 			}
-			id, err := a.pick(ctx, store, args)
-			if err != nil {
-				return err
-			}
-			view, st, err := status(ctx, store, locks, id)
-			if err != nil {
-				return err
-			}
+			id := view.ID()
 			if accept {
 				if err := a.confirm(yes, fmt.Sprintf("Leave run %s as it stands, with no way back offered? [y/N]: ", id), "y", "flip stop --accept"); err != nil {
 					return err
@@ -214,14 +287,24 @@ func (a *App) stopCommand() *cobra.Command {
 				})
 			}
 			if !st.Open || st.Outcome != journal.OutcomeRunning {
-				return usage(fmt.Errorf("run %s is not running (%s)", id, st.Outcome), "flip rollback %s, flip resume %s, or flip stop %s --accept", id, id, id)
+				return notRunning(id, st)
+			}
+			if st.RollingBack {
+				return usage(fmt.Errorf("run %s is on its way back, which nothing but a hard stop of its process ends", id), "watch it: flip status %s", id)
 			}
 			m := journal.Message{Kind: journal.AskStop, By: who(a.Getenv), Reason: reason}
 			if back {
 				m.Kind = journal.AskRollback
 			}
-			if _, err := journal.Post(view.Dir(), m); err != nil {
+			name, err := journal.Post(view.Dir(), m)
+			if err != nil {
 				return err
+			}
+			if !taken(view.Dir(), name) {
+				// It may have ended while it was asked: then nobody heard that.
+				if _, st, err := a.view(ctx, []string{id}); err == nil && (!st.Open || st.Outcome != journal.OutcomeRunning) {
+					return errors.Join(notRunning(id, st), journal.Consume(view.Dir(), name))
+				}
 			}
 			fmt.Fprintf(a.Out, "asked run %s to %s at its next safe point; watch it: flip status %s\n", id, m.Kind, id)
 			return nil

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/adrg/xdg"
@@ -93,8 +94,10 @@ func (s *settings) read(v *viper.Viper, f *pflag.FlagSet, getenv func(string) (s
 		err := v.ReadInConfig()
 		var absent viper.ConfigFileNotFoundError
 		switch {
-		case len(files) > 1 && (errors.Is(err, fs.ErrNotExist) || errors.As(err, &absent)):
+		case len(files) > 1 && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.As(err, &absent)):
 			continue
+		case len(files) > 1 && errors.Is(err, fs.ErrPermission):
+			return usage(fmt.Errorf("settings: %w", err), "is HOME that of another user? Name a file with --config, or set XDG_CONFIG_HOME")
 		case err != nil:
 			return usage(fmt.Errorf("settings: %w", err), "")
 		case (v.IsSet("flip") || v.IsSet("steps")) && len(files) == 1:
@@ -159,6 +162,8 @@ func readFile(path string) ([]byte, error) {
 	switch {
 	case err == nil:
 		return b, nil
+	case path == "-" || strings.Contains(path, "://"):
+		return nil, usage(fmt.Errorf("%s: a plan is a local file: a run that is resumed reads it again", path), "fetch it first, look at it, then give its name")
 	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%s: no such file", path)
 	case errors.As(err, &at):

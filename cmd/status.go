@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -72,7 +73,7 @@ func (a *App) rows(ctx context.Context, args []string, ended int) ([]ui.Row, err
 	}
 	var rows []ui.Row
 	for _, id := range ids {
-		_, st, err := status(ctx, store, locks, id)
+		view, st, err := status(ctx, store, locks, id)
 		if err != nil {
 			rows = append(rows, ui.Row{Run: id, Plan: "?", State: "unreadable", Waits: err.Error()})
 			continue
@@ -82,7 +83,11 @@ func (a *App) rows(ctx context.Context, args []string, ended int) ([]ui.Row, err
 				continue
 			}
 		}
-		rows = append(rows, rowOf(id, st))
+		r := rowOf(id, st)
+		if st.Open && st.Outcome == journal.OutcomeRunning {
+			r.Waits = cmp.Or(ui.Doing(ui.Merge(view.Records(), view.Looks()), time.Now()), r.Waits)
+		}
+		rows = append(rows, r)
 	}
 	return rows, nil
 }

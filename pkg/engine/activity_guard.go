@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -105,15 +106,16 @@ func (p *Program) serving(target string, s state.State, down map[string]bool) []
 	return names
 }
 
-// begins are the objects that take no traffic now and will.
+// begins are the objects that took no traffic before the changes and will. A
+// process that died may have made them already, and seen nobody's health.
 func (x *Executor) begins(target string, s state.State, changes []state.Change) []string {
 	var ids []string
 	var theirs []state.Change
-	known := map[string]bool{} // by object: it takes no traffic now
-	for _, c := range changes {
+	known := map[string]bool{} // by object: it took no traffic
+	for i, c := range changes {
 		idle, seen := known[c.Object]
 		if !seen {
-			idle = x.Program.capacity(target, c.Object, s.Objects[c.Object].Attrs) == 0
+			idle = x.Program.capacity(target, c.Object, attrsBefore(s.Objects[c.Object].Attrs, changes[i:], c.Object)) == 0
 			known[c.Object] = idle
 			if idle {
 				ids = append(ids, c.Object)
@@ -128,6 +130,33 @@ func (x *Executor) begins(target string, s state.State, changes []state.Change) 
 	}
 	after := s.With(theirs)
 	return slices.DeleteFunc(ids, func(id string) bool { return x.Program.capacity(target, id, after.Objects[id].Attrs) == 0 })
+}
+
+// attrsBefore are an object's attributes as they were before the changes, which
+// begin with its own.
+func attrsBefore(attrs map[string]state.Value, changes []state.Change, object string) map[string]state.Value {
+	var before map[string]state.Value
+	for _, c := range changes {
+		if c.Object != object {
+			break
+		}
+		if attrs[c.Attribute] == c.From {
+			continue
+		}
+		if before == nil {
+			if before = maps.Clone(attrs); before == nil {
+				before = map[string]state.Value{}
+			}
+		}
+		before[c.Attribute] = c.From
+		if !c.From.Present() {
+			delete(before, c.Attribute)
+		}
+	}
+	if before == nil {
+		return attrs
+	}
+	return before
 }
 
 // healthLimit is how long a member that was given traffic may be called down

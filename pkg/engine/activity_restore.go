@@ -21,6 +21,7 @@ func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) 
 	if err != nil {
 		return journal.Restored{}, err
 	}
+	x.holds.release(in.Target, meant(in)) // or it would be made again behind the way back
 	var total journal.Restored
 	for looks := 1; ; looks++ {
 		prior := total
@@ -51,6 +52,15 @@ func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) 
 			return total, err
 		}
 	}
+}
+
+// meant are the attributes that a restore is about.
+func meant(in journal.Restore) []state.Change {
+	changes := make([]state.Change, len(in.Items))
+	for i, item := range in.Items {
+		changes[i] = state.Change{Target: in.Target, Object: item.Object, Attribute: item.Attribute}
+	}
+	return changes
 }
 
 func anyUnreadable(drift []journal.Drift) bool {
@@ -159,7 +169,11 @@ func (x *Executor) restoreOnce(ctx context.Context, key string, d driver.Driver,
 	if len(todo) == 0 {
 		return out, nil
 	}
-	applied, err := x.write(ctx, key, in.Target, todo, phase == "raise", false, look{})
+	var heirs []string
+	if phase != "raise" && in.Phase != "sweep" {
+		heirs = x.Program.restored(in)
+	}
+	applied, err := x.write(ctx, key, in.Target, todo, phase == "raise", false, look{}, heirs)
 	out.Changes, out.Nodes = todo, applied.Nodes
 	out.Replaced = append(out.Replaced, applied.Replaced...)
 	return out, err

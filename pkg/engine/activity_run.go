@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -23,17 +24,40 @@ import (
 // it is in the run's log file.
 const outputTail = 4 << 10
 
+// outputPrefix begins the names of the files that commands leave outputs in,
+// while they run.
+const outputPrefix = "output-"
+
+// sweepOutputs removes what a command of a process that died left its outputs
+// in: they may be secrets, and nobody reads them any more.
+func sweepOutputs(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	errs := []error{err}
+	for _, e := range entries {
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), outputPrefix) {
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // run executes a command of the plan, or a command's undo. The whole process
 // group is ended at the deadline. What it prints is streamed to the run's log
 // with every known secret replaced.
 func (x *Executor) run(ctx context.Context, key string, in journal.Command) (journal.Exit, error) {
+	if err := x.mayAsk(askTimeout); err != nil {
+		return journal.Exit{}, err
+	}
 	ctx, cancel := x.withDeadline(ctx, in.Deadline)
 	defer cancel()
 	argv := in.Argv
 	if in.Shell != "" {
 		argv = []string{"/bin/sh", "-c", in.Shell}
 	}
-	outputs, err := os.CreateTemp(x.Dir, "output-*")
+	outputs, err := os.CreateTemp(x.Dir, outputPrefix+"*")
 	if err != nil {
 		return journal.Exit{}, fmt.Errorf("run: %w", err)
 	}
@@ -79,7 +103,19 @@ func (x *Executor) run(ctx context.Context, key string, in journal.Command) (jou
 		return exit, fmt.Errorf("run: %w", err)
 	}
 	exit.Outputs, err = readOutputs(outputs.Name())
+	exit.Hidden, exit.Fresh = x.hidden(exit.Outputs), true
 	return exit, err
+}
+
+// hidden names the outputs that hold a secret.
+func (x *Executor) hidden(outputs map[string]string) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		if x.Secrets.Redactor.Text(outputs[name]) != outputs[name] {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func (x *Executor) openLog(in journal.Command) (io.WriteCloser, error) {

@@ -79,8 +79,25 @@ func (c *checker) targets() {
 		}
 		c.infos[t.Name] = f.Info
 		scope := plan.Scope{"vars": c.p.Vars}
-		c.keep(t.Pos, "target "+t.Name, f.Check(func(out any) error { return t.Config.Decode(out, scope) }))
+		c.keep(t.Pos, "target "+t.Name, known(t.Config, scope, f.Check))
 	}
+}
+
+// known checks a block as far as it is known: with a variable without a value
+// in it, its keys and types alone.
+func known(n plan.Node, scope plan.Scope, check func(func(any) error) error) error {
+	if !n.Open() {
+		return check(func(out any) error { return n.Decode(out, scope) })
+	}
+	var wrong error
+	_ = check(func(out any) error {
+		err := n.Check(out, scope)
+		if wrong == nil {
+			wrong = err
+		}
+		return err
+	})
+	return wrong
 }
 
 func didYouMean(word string, known []string) string {
@@ -144,6 +161,8 @@ func (c *checker) steps(steps []plan.Step) {
 // targetsOf are the targets that a selection can be about.
 func (c *checker) targetsOf(s plan.Selection) []string {
 	switch {
+	case s.Open:
+		return nil
 	case s.Target != "":
 		return []string{s.Target}
 	case len(s.On) > 0:

@@ -102,7 +102,7 @@ func (c *checker) block(pos plan.Pos, what string, n plan.Node, check func(func(
 		return err
 	})
 	if decoded && n.Templated() {
-		if slices.ContainsFunc([]string{"steps", "groups", "live", "idle", "run"}, n.Mentions) {
+		if slices.ContainsFunc([]string{"steps", "groups", "live", "idle", "run"}, n.Mentions) || n.Open() {
 			return // Bind looks at it
 		}
 		// Any member will do to see whether the rest of it is right.

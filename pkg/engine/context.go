@@ -76,6 +76,12 @@ func fail(class, format string, args ...any) *journal.Error {
 // toJournal turns any error into the form in which it is recorded, so that a
 // replay sees exactly what the first pass saw.
 func toJournal(err error) *journal.Error {
+	e := classified(err)
+	_, e.Unwritten = errors.AsType[*unwrittenError](err)
+	return e
+}
+
+func classified(err error) *journal.Error {
 	if own, ok := errors.AsType[*journal.Error](err); ok {
 		e := &journal.Error{Class: own.Class, Text: err.Error(), Hints: own.Hints}
 		e.Hints = append(e.Hints, hint.Of(err)...)

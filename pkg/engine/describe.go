@@ -51,13 +51,33 @@ func (f frame) describeSet(s plan.Set) string {
 		if err != nil {
 			v = textOf(a.Value)
 		}
-		val, err := state.Of(v)
-		if err != nil {
-			val = state.Text(fmt.Sprint(v))
-		}
-		attrs = append(attrs, a.Name+" "+val.String())
+		attrs = append(attrs, a.Name+" "+written(v))
 	}
 	return fmt.Sprintf("set %s: %s", f.subject(s.Selection), strings.Join(attrs, ", "))
+}
+
+// written is a value as the plan has it: a list in the order of the plan, which
+// some systems keep.
+func written(v any) string {
+	switch list := v.(type) {
+	case []string:
+		if len(list) > 0 {
+			return strings.Join(list, ", ")
+		}
+	case []any:
+		texts := make([]string, len(list))
+		for i, item := range list {
+			texts[i] = written(item)
+		}
+		if len(list) > 0 {
+			return strings.Join(texts, ", ")
+		}
+	}
+	val, err := state.Of(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return val.String()
 }
 
 // drainUnit is what a drain counts: what a member calls in flight need be no

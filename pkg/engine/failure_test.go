@@ -95,7 +95,7 @@ func TestASecondOperatorsWriteIsDriftAndNeverRetriedOrOverwritten(t *testing.T) 
 			},
 		} {
 			l := newLab(t, one+`
-steps: [{id: half, set: {target: web, members: [a1, a2], weight: 50}, retry: 5}]
+steps: [{id: told, run: "true", undo: none}, {id: half, set: {target: web, members: [a1, a2], weight: 50}, retry: 5}]
 `)
 			once := false
 			where(l, func() {

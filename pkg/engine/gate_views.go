@@ -79,7 +79,7 @@ func (b *Bound) visible(ctx context.Context, q resolve.Question) error {
 			continue
 		}
 		for id, o := range b.States[t.Name].Objects {
-			if plan.RecordKey(o.Name) != q.String() {
+			if !asksAbout(q.String(), o.Name) {
 				continue
 			}
 			err := d.Resolvable(ctx, id)

@@ -42,7 +42,8 @@ type shared struct {
 	results map[string]journal.Result
 	sleeps  map[string]time.Time
 	steps   map[string]stepMark // by path
-	doing   map[string]string   // activity by key, of what goes on now
+	undos   undos
+	doing   map[string]string // activity by key, of what goes on now
 	// lost ends when something that the run had set could not be kept. What
 	// can be interrupted fails with its cause; the way back does not look.
 	lost       context.Context
@@ -96,6 +97,7 @@ func (l *local) Do(key, activity string, in, out any) error {
 		return l.clock(key, in.(clockIn), out.(*journal.Until))
 	}
 	if durable(activity) {
+		in = l.conceal(key, in)
 		if err := l.append(journal.Record{Type: journal.TypeIntent, Key: key, Activity: activity, Data: journal.Encode(in)}); err != nil {
 			return err
 		}

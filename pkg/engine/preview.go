@@ -100,6 +100,7 @@ type previewContext struct {
 	open   []int // indices of the steps that have begun
 
 	began   time.Time        // see now
+	held    time.Duration    // the hold that began last
 	back    PreviewStep      // what is done outside of steps
 	effects []journal.Effect // so far
 }
@@ -205,6 +206,7 @@ func (c *previewContext) clock(key string, in clockIn, out *journal.Until) {
 	out.Until = c.now().Add(d)
 	switch {
 	case strings.HasSuffix(key, ".until"):
+		c.held = d
 		c.cur().Shortest += d
 		c.cur().Longest += d
 	case strings.HasSuffix(key, ".fits"):
@@ -245,26 +247,6 @@ func (c *previewContext) inFlight(in journal.Drain) {
 		now += f.Now
 	}
 	c.cur().Note = fmt.Sprintf("now %d", now)
-}
-
-func (c *previewContext) gates(in gateIn) {
-	var short, long time.Duration
-	for _, ref := range in.Refs {
-		g, err := c.p.gateOf(ref)
-		if err != nil {
-			continue
-		}
-		every := orElse(g.Every, 2*time.Second)
-		need := max(g.For, time.Duration(max(g.Passes, 1)-1)*every)
-		short = max(short, need)
-		long = max(long, orElse(g.Timeout, 5*time.Minute))
-	}
-	if in.Until.IsZero() && in.Deadline.IsZero() {
-		c.cur().Shortest += short
-		c.cur().Longest += long
-	} else if in.Until.IsZero() {
-		c.cur().Shortest += short
-	}
 }
 
 func (c *previewContext) Sleep(_ string, d time.Duration) error {

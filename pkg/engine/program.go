@@ -160,10 +160,16 @@ func (p *Program) scope(m *Member, outputs map[string]map[string]string, runID s
 	steps := map[string]plan.StepValue{}
 	for id, out := range outputs {
 		v := plan.StepValue{Outputs: map[string]any{}}
+		var lost []string
 		for k, val := range out {
+			if val == lostOutput {
+				lost = append(lost, k)
+				continue
+			}
 			v.Outputs[k] = val
 		}
-		steps[id] = v
+		slices.Sort(lost)
+		steps[id] = v.Without(lost...)
 	}
 	s := plan.Scope{
 		"vars": p.Plan.Vars, "groups": groups, "steps": steps,

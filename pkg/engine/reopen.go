@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/flip-cli/flip/pkg/hint"
@@ -63,6 +64,7 @@ func (r *Runner) open(ctx context.Context, id, verb string, o Options, check fun
 	if o.Started != nil {
 		o.Started(id, log.Dir())
 	}
+	s.inherit(st)
 	if err := s.begin(verb); err != nil {
 		s.close()
 		return nil, st, errors.Join(err, prog.Close())
@@ -115,6 +117,9 @@ func owesRetry(records []journal.Record) bool {
 func (r *Runner) Resume(ctx context.Context, id string, o Options) (journal.End, error) {
 	s, st, err := r.open(ctx, id, "resume", o, func(st journal.Status) error {
 		if !st.Open {
+			if st.Outcome == journal.OutcomeIncomplete {
+				return hint.Wrap(fmt.Errorf("run %s has ended (%s): %w with flip resume", id, st.Outcome, ErrNothingToDo), "flip rollback %s, or flip stop %s --accept", id, id)
+			}
 			return hint.Wrap(fmt.Errorf("run %s has ended (%s): %w", id, st.Outcome, ErrNothingToDo), "flip show %s", id)
 		}
 		return nil
@@ -139,11 +144,12 @@ func (r *Runner) Resume(ctx context.Context, id string, o Options) (journal.End,
 			return journal.End{}, err
 		}
 		fresh := s.status()
+		maps.Copy(s.owed, owed(s.prog, fresh))
 		s.ctx.results, s.ctx.sleeps, s.ctx.retried = fresh.Results, fresh.Sleeps, st.End.Key
 	}
 	if err := s.settleDoubt(); err != nil {
 		if errors.Is(err, ErrInterrupted) {
-			return s.interrupted()
+			return s.interrupted(s.lastWord())
 		}
 		return journal.End{}, err
 	}
@@ -183,5 +189,12 @@ func (r *Runner) Accept(ctx context.Context, id string, o Options) (journal.End,
 	}
 	defer s.close()
 	defer s.prog.Close()
-	return s.end(journal.End{Outcome: journal.OutcomeAccepted, Step: st.Step, Reason: "accepted by " + r.Who, Drift: st.End.Drift, Changed: s.changed()}, nil)
+	e := journal.End{Outcome: journal.OutcomeAccepted, Step: st.Step, Reason: "accepted by " + r.Who, Drift: st.End.Drift, Changed: s.changed()}
+	if st.End.Off > 0 {
+		e.Drift, e.Off = nil, st.End.Off // of the way forward
+	}
+	if st.Outcome == journal.OutcomeIncomplete {
+		e.Restored = st.End.Restored
+	}
+	return s.end(e, nil)
 }

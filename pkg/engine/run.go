@@ -27,6 +27,8 @@ type frame struct {
 	outputs  map[string]map[string]string
 	// committed: from here on there is no automatic way back.
 	committed *bool
+	// heirs are the members, by target, that carry what a change takes away.
+	heirs map[string][]string
 }
 
 // Result is how the interpreter came to its end.

@@ -31,11 +31,15 @@ type session struct {
 	holds     *holds
 	plan      string // file that the run follows, when it was changed
 	saw       func(map[string]state.State, time.Time)
+	owed      map[string][]string // see Executor
 }
 
 // session prepares to drive a run from what its records say.
 func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, st journal.Status) *session {
 	s := &session{r: r, o: o, prog: prog, log: log, held: held, asked: make(chan journal.Message, 1)}
+	if err := sweepOutputs(log.Dir()); err != nil {
+		r.Log.Warn("outputs of a command of a process that died", "error", err)
+	}
 	exec := &Executor{
 		Program: prog, Gates: r.Gates, GateEnv: r.GateEnv, Secrets: r.Secrets, Log: r.Log, Dir: log.Dir(),
 		Look:  func(key string, d journal.LookData) { s.ctx.look(key, d) },
@@ -45,7 +49,7 @@ func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, 
 	s.soft, s.stop = soft, stop
 	sh := &shared{
 		exec: exec, time: r.clock(), turns: r.Sim.Turn, log: log, hard: o.Hard, soft: soft, detach: o.Detach,
-		results: st.Results, sleeps: st.Sleeps, steps: map[string]stepMark{}, doing: map[string]string{},
+		results: st.Results, sleeps: st.Sleeps, steps: map[string]stepMark{}, doing: map[string]string{}, undos: undos{},
 	}
 	if sh.results == nil {
 		sh.results, sh.sleeps = map[string]journal.Result{}, map[string]time.Time{}
@@ -56,6 +60,8 @@ func (r *Runner) session(prog *Program, log journal.Log, held Lease, o Options, 
 	for _, step := range st.Steps {
 		sh.steps[step.Key] = stepMark{step.Status, step.Began}
 	}
+	s.owed = owed(prog, st)
+	exec.owed = s.owed
 	s.holds = &holds{ctx: o.Hard, p: prog, targets: map[string]*kept{}, look: exec.Look, lost: sh.lose}
 	exec.holds, s.saw = s.holds, exec.saw
 	sh.lost, sh.cancelLost = context.WithCancelCause(context.Background())
@@ -122,15 +128,46 @@ func (s *session) poll() {
 		if m.Kind != journal.AskStop && m.Kind != journal.AskRollback {
 			continue
 		}
-		select {
-		case s.asked <- m:
-		default:
-		}
+		s.heard(m)
 		if err := journal.Consume(s.log.Dir(), m.Name); err != nil {
 			s.r.Log.Warn("inbox", "error", err)
 		}
 		s.stop()
 	}
+}
+
+// heard keeps what is asked until the run has stopped for it. To go back
+// outweighs to stop.
+func (s *session) heard(m journal.Message) {
+	select {
+	case first := <-s.asked:
+		if first.Kind == journal.AskRollback {
+			m = first
+		}
+	default:
+	}
+	s.asked <- m
+}
+
+// lastWord is what was asked of the run, up to now, when it has come to a stop.
+// Nobody looks at the inbox after that.
+func (s *session) lastWord() (journal.Message, bool) {
+	s.stop()
+	s.listening.Wait()
+	if s.r.Sim.Answer == nil {
+		s.poll()
+	}
+	select {
+	case m := <-s.asked:
+		return m, true
+	default:
+		return journal.Message{}, false
+	}
+}
+
+// says is a message as the reason of what comes of it.
+func says(m journal.Message) string {
+	return fmt.Sprintf("%s asked to %s", m.By, m.Kind) + reasonText(m.Reason)
 }
 
 func (s *session) close() {
@@ -147,19 +184,24 @@ func (s *session) close() {
 func (s *session) forward() (journal.End, error) {
 	s.hold()
 	res := Run(s.ctx, s.prog, s.log.ID())
-	switch {
-	case res.Err == nil:
-		return s.end(journal.End{Uncertain: s.unclean || s.ctx.uncertain, Outcome: journal.OutcomeDone, Changed: s.changed()}, nil)
-	case fatal(res.Err):
+	if fatal(res.Err) {
 		return journal.End{}, res.Err
+	}
+	m, asked := s.lastWord()
+	failed := res.Err != nil && !res.Pause && !stopped(res.Err)
+	switch {
+	case asked && m.Kind == journal.AskRollback && !failed && s.touched():
+		return s.back(journal.Rollback{Reason: says(m), Step: s.step()})
+	case res.Err == nil:
+		return s.done()
 	case errors.Is(res.Err, ErrDetached):
 		return s.pause(journal.End{Outcome: journal.OutcomeWaiting, Step: s.step(), Reason: "the wait is longer than this process stays", Changed: s.changed()})
 	case errors.Is(res.Err, ErrInterrupted):
-		return s.interrupted()
+		return s.interrupted(m, asked)
 	}
 	reason := reasonOf(res.Err)
 	if !s.touched() && !res.Pause {
-		return s.end(journal.End{Outcome: journal.OutcomeFailed, Step: res.Step, Reason: reason}, nil)
+		return s.end(journal.End{Outcome: journal.OutcomeFailed, Step: res.Step, Reason: reason, Unmet: unmet(res.Err)}, nil)
 	}
 	if res.Pause || s.o.NoRollback {
 		return s.pause(journal.End{Outcome: journal.OutcomePaused, Step: res.Step, Key: res.Path, Reason: reason, Changed: s.changed()})
@@ -184,14 +226,12 @@ func (s *session) hold() {
 }
 
 // interrupted is what a first stop means.
-func (s *session) interrupted() (journal.End, error) {
+func (s *session) interrupted(m journal.Message, asked bool) (journal.End, error) {
 	// Behind a commit only a person goes back, and says so.
 	reason, back := "the operator asked to stop", s.o.RollbackOnStop && s.status().Commit == 0
-	select {
-	case m := <-s.asked:
-		reason = fmt.Sprintf("%s asked to %s", m.By, m.Kind) + reasonText(m.Reason)
+	if asked {
+		reason = says(m)
 		back = back || m.Kind == journal.AskRollback
-	default:
 	}
 	if back && s.touched() {
 		return s.back(journal.Rollback{Reason: reason, Step: s.step()})
@@ -228,13 +268,6 @@ func (s *session) step() string { return s.status().Step }
 // changed counts the attributes that the run meant to change.
 func (s *session) changed() int { return len(s.status().Changed()) }
 
-// touched reports whether the run may have changed anything at all.
-func (s *session) touched() bool {
-	asked := func(r journal.Record) bool { return r.Type == journal.TypeIntent && r.Activity == journal.ActivityAsk }
-	return slices.ContainsFunc(s.status().Effects, func(e journal.Effect) bool { return e.Kind != journal.ActivityRestore }) ||
-		slices.ContainsFunc(s.log.Records(), asked)
-}
-
 // back goes the way back. Nothing but a hard stop ends it.
 func (s *session) back(rb journal.Rollback) (journal.End, error) {
 	st := s.status()
@@ -245,7 +278,11 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 		return journal.End{}, err
 	}
 	s.ctx.soft, s.ctx.lost = context.Background(), context.Background()
-	report := Undo(s.ctx, s.prog, st.Effects, UndoOptions{
+	effects := s.ctx.undos.whole(st.Effects)
+	if !s.touched() {
+		effects = nil // what others wrote meanwhile is no concern of this run
+	}
+	report := Undo(s.ctx, s.prog, effects, UndoOptions{
 		Attempt: rb.Attempt, OnDrift: OnDrift(rb.OnDrift), Sweep: rb.Unclean && !s.r.Sim.NoSweep, Quiet: longestCall(s.prog),
 		NoCaches: s.r.Sim.NoCaches, Timeout: s.o.UndoTimeout, Done: undone(s.log.Records(), rb.Attempt),
 	})
@@ -254,6 +291,10 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 		return journal.End{}, report.Err
 	case errors.Is(report.Err, ErrDetached):
 		return s.pause(journal.End{Outcome: journal.OutcomeWaiting, Step: rb.Step, Reason: "the wait of the way back is longer than this process stays", Changed: s.changed()})
+	}
+	s.stillBefore(effects, &report)
+	if s.o.Hard.Err() != nil {
+		return journal.End{}, s.ctx.killed()
 	}
 	end := journal.End{Uncertain: s.ctx.uncertain, Outcome: journal.OutcomeRolledBack, Step: rb.Step, Reason: rb.Reason, Drift: report.Drift, Changed: report.Changed, Restored: report.Restored}
 	if report.Cached != nil && report.Cached.Until.After(s.ctx.time.Now()) {
@@ -271,6 +312,7 @@ func (s *session) back(rb journal.Rollback) (journal.End, error) {
 // end writes the terminal record and frees the locks. A rollback that needs a
 // person keeps them: nobody else should start on top of it.
 func (s *session) end(e journal.End, _ error) (journal.End, error) {
+	s.letGo()
 	if err := s.ctx.append(journal.Record{Type: journal.TypeEnd, Data: journal.Encode(e)}); err != nil {
 		return e, err
 	}
@@ -282,6 +324,7 @@ func (s *session) end(e journal.End, _ error) (journal.End, error) {
 
 // pause writes where the run stands; its locks stay with it.
 func (s *session) pause(e journal.End) (journal.End, error) {
+	s.letGo()
 	e.Uncertain = s.unclean || s.ctx.uncertain
 	if err := s.ctx.append(journal.Record{Type: journal.TypePause, Data: journal.Encode(e)}); err != nil {
 		return e, err

@@ -70,9 +70,14 @@ func (b *Bound) sameRecords(dir string, replaced []journal.Replaced, now time.Ti
 	for _, v := range replaced {
 		was := theirs.Pins.Targets[v.Target]
 		for name, is := range b.Pins.Targets {
-			if _, has := is.Objects[v.Object]; has && is.Driver == was.Driver && slices.Equal(is.Scopes, was.Scopes) {
-				v.Target = name
-				out = append(out, v)
+			if is.Driver != was.Driver || !slices.Equal(is.Scopes, was.Scopes) {
+				continue
+			}
+			for id, o := range is.Objects {
+				if shared, same := sameAnswers(v, was.Objects[v.Object].Name, o.Name); same {
+					shared.Target, shared.Object = name, id
+					out = append(out, shared)
+				}
 			}
 		}
 	}

@@ -93,10 +93,15 @@ func (p *Program) replaced(ctx context.Context, target string, s state.State, ch
 	for _, id := range p.records(target, changes) {
 		was := overlay(s.Objects[id].Attrs, id, changes, from)
 		is := overlay(s.Objects[id].Attrs, id, changes, to)
-		out = append(out, journal.Replaced{
+		gone := journal.Replaced{
 			Target: target, Object: id, Values: was[recordValues].List(), Next: is[recordValues].List(),
 			Keep: seconds(keep(ctx, p.Targets[target], id, was)), At: now,
-		})
+		}
+		out = append(out, gone)
+		if firstOfAKind(p.Pins.Targets[target].Objects[id].Name, gone) {
+			gone.Values, gone.Keep = nil, seconds(keep(ctx, p.Targets[target], id, nil))
+			out = append(out, gone)
+		}
 	}
 	return out
 }
@@ -105,7 +110,10 @@ func (p *Program) replaced(ctx context.Context, target string, s state.State, ch
 // were found in between: half of a call may have been served for a moment.
 func (p *Program) replacedSince(ctx context.Context, target string, found []state.State, changes []state.Change, now time.Time) []journal.Replaced {
 	out := p.replaced(ctx, target, found[0], changes, now)
-	for _, r := range slices.Clone(out) {
+	for i, r := range slices.Clone(out) {
+		if i > 0 && out[i-1].Object == r.Object {
+			continue // the same change, see firstOfAKind
+		}
 		was := overlay(found[0].Objects[r.Object].Attrs, r.Object, changes, from)
 		is := overlay(found[0].Objects[r.Object].Attrs, r.Object, changes, to)
 		for _, s := range found {

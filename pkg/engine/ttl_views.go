@@ -52,7 +52,7 @@ func (x *Executor) views(ctx context.Context, key string, in journal.Views) (jou
 	if err != nil {
 		return journal.Seen{}, err
 	}
-	began := x.clock().Now()
+	began, behind := x.clock().Now(), newDownstream()
 	for passes := 0; ; {
 		r := x.round(ctx, in)
 		if ctx.Err() != nil {
@@ -62,26 +62,42 @@ func (x *Executor) views(ctx context.Context, key string, in journal.Views) (jou
 		if !r.pass {
 			passes = 0
 		}
-		x.Look(key, journal.LookData{Text: r.text, Until: in.Until})
 		now := x.clock().Now()
+		behind.look(now, in, r.answers)
+		left := behind.until.Sub(now)
+		look := journal.LookData{Text: r.text, Until: latest(in.Until, behind.until)}
+		if r.pass && left > 0 {
+			look.Text += fmt.Sprintf("; who asked before may keep it %s more", brieflyFor(left))
+		}
+		x.Look(key, look)
 		switch {
-		case passes >= in.Passes:
+		case passes >= in.Passes && left <= 0:
 			return journal.Seen{Pass: true, Text: r.text}, nil
+		case r.pass && left > 0: // the time that caches need is never cut
 		case !now.Before(in.Until):
 			return journal.Seen{Text: r.text}, nil
-		case x.Detach > 0 && now.Sub(began) >= x.Detach:
+		}
+		if x.Detach > 0 && now.Sub(began) >= x.Detach {
 			return journal.Seen{}, ErrDetached
 		}
-		if err := x.pause(ctx, min(every, in.Until.Sub(now))); err != nil {
+		if err := x.pause(ctx, min(every, latest(in.Until, behind.until).Sub(now))); err != nil {
 			return journal.Seen{}, err
 		}
 	}
 }
 
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // round is one look from all views at all records.
 type round struct {
-	pass bool
-	text string
+	pass    bool
+	text    string
+	answers [][][]resolve.Answer // by view and question
 }
 
 func (x *Executor) round(ctx context.Context, in journal.Views) round {
@@ -105,12 +121,12 @@ func (x *Executor) round(ctx context.Context, in journal.Views) round {
 		}
 	}
 	if len(not) == 0 {
-		return round{true, "gone for " + strings.Join(fine, ", ")}
+		return round{true, "gone for " + strings.Join(fine, ", "), answers}
 	}
 	if len(fine) > 0 {
 		not = append(not, "gone for "+strings.Join(fine, ", "))
 	}
-	return round{text: strings.Join(not, "; ")}
+	return round{text: strings.Join(not, "; "), answers: answers}
 }
 
 // lookFrom asks one view about one record set.

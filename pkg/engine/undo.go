@@ -230,6 +230,9 @@ func (u *undo) segment(i int, name string, s segment) error {
 			return nil
 		}
 		cmd := *s.command
+		if cmd.Hidden {
+			return hiddenUndo(cmd)
+		}
 		if d, err := time.ParseDuration(cmd.Timeout); err == nil {
 			var until journal.Until
 			if err := u.c.Do(u.path+name+".deadline", "clock", clockIn{d.String()}, &until); err != nil {
@@ -286,6 +289,7 @@ func (u *undo) pass(name string, segment int, phase string, before map[state.Key
 		if err := u.c.Do(key, "restore", in, &out); err != nil {
 			return err
 		}
+		u.switched(out.Changes)
 		if phase == "raise" {
 			for _, d := range out.Drift {
 				u.early[d.Key] = d

@@ -90,6 +90,25 @@ func (u *undo) idle(changes []state.Change) {
 	}
 }
 
+// switched remembers the members behind a backend that a restore took the
+// traffic from by a value that names it, as an entry of a map does. Who else
+// sends them traffic is not known: the drain is bounded.
+func (u *undo) switched(changes []state.Change) {
+	for _, c := range changes {
+		if !c.From.Present() || u.p.kindOf(c.Target, c.Object).Member {
+			continue
+		}
+		backend := c.From.Text()
+		for target, pins := range u.p.Pins.Targets {
+			for id, o := range pins.Objects {
+				if backend != "" && o.Info["backend"] == backend && u.p.kindOf(target, id).Member {
+					u.idled[target] = append(u.idled[target], id)
+				}
+			}
+		}
+	}
+}
+
 // undoDrain is how long a command's undo waits for what is in flight on
 // members that just lost their traffic. It may stop or replace them.
 const undoDrain = 15 * time.Second

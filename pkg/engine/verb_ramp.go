@@ -29,6 +29,10 @@ func (f frame) ramp(s plan.Step) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	f.heirs = map[string][]string{}
+	for _, t := range to {
+		f.heirs[t.target] = t.ids
+	}
 	for _, percent := range s.Ramp.Percent {
 		name := "/" + strconv.Itoa(percent)
 		if f.c.Stopping(f.path + name) {

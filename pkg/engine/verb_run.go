@@ -81,7 +81,7 @@ func (f frame) run(s plan.Step, attempt int) (string, error) {
 		e.Hints = []string{"flip logs " + f.runID + " " + s.ID}
 		return "", e
 	}
-	f.outputs[s.ID] = exit.Outputs
+	f.outputs[s.ID] = outputsOf(exit)
 	return "", nil
 }
 

@@ -121,7 +121,7 @@ func because(last journal.Replaced) string {
 	}
 	what := "ttl"
 	if len(last.Values) == 0 {
-		what = "no such name, kept"
+		what = "no such record, kept"
 	}
 	return fmt.Sprintf("%s %d of %s", what, last.Keep, last.At.Format("15:04:05Z"))
 }

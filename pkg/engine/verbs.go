@@ -104,6 +104,9 @@ func (f frame) change(name, label string, before pre, changes []state.Change) er
 				return err
 			}
 			in := journal.Apply{Target: part[0].Target, Changes: part, Creates: before.creates(part), Label: label, Phase: phase.name, Deadline: earlier(f.deadline, deadline)}
+			if phase.name == "lower" {
+				in.Heirs = f.heirs[in.Target]
+			}
 			*f.effects = append(*f.effects, journal.Effect{Key: key, Kind: journal.ActivityApply, Target: in.Target, Changes: part, Creates: in.Creates})
 			var out journal.Applied
 			if err := f.c.Do(key, "apply", in, &out); err != nil {

@@ -41,9 +41,6 @@ func (p *Program) nameServers(ctx context.Context, target, name string) ([]strin
 func (c *checker) views() {
 	for _, name := range c.p.Views.Keys() {
 		n, _ := c.p.Views.Get(name)
-		err := resolve.Check(func(out any) error {
-			return n.Decode(out, plan.Scope{"vars": c.p.Vars})
-		})
-		c.keep(n.Pos(), "view "+name, err)
+		c.keep(n.Pos(), "view "+name, known(n, plan.Scope{"vars": c.p.Vars}, resolve.Check))
 	}
 }

@@ -22,6 +22,8 @@ var (
 	ErrEnded = errors.New("the run has ended")
 	// ErrNoRun: there is no such run.
 	ErrNoRun = errors.New("no such run")
+	// ErrManyRuns: the piece of an id that was given fits several runs.
+	ErrManyRuns = errors.New("several runs have an id like this")
 	// ErrClosed: the journal was closed by this process.
 	ErrClosed = errors.New("the journal is closed")
 )

@@ -175,6 +175,7 @@ func (f *fold) result(r Record) error {
 	delete(f.effects, r.Key)
 	e := &f.s.Effects[n]
 	e.Done, e.Failed = done, !done
+	e.Unwritten = r.Error != nil && r.Error.Unwritten
 	if e.Kind == ActivityApply && len(r.Data) > 0 {
 		return into(r, func(a Applied) { e.Replaced = a.Replaced })
 	}

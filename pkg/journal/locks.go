@@ -67,7 +67,7 @@ func (e *LockedError) hinted() error {
 	if e.Alive {
 		return hint.Wrap(e, "wait for it, or end it: flip stop %s", e.Info.Run)
 	}
-	return hint.Wrap(e, "finish that run: flip resume %s or flip rollback %s; only if it is of no more use: flip unlock %s",
+	return hint.Wrap(e, "finish that run: flip rollback %s, or flip resume %s where it can go on; only if it is of no more use: flip unlock %s",
 		e.Info.Run, e.Info.Run, e.Info.Scope)
 }
 

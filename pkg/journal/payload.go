@@ -96,10 +96,16 @@ type End struct {
 	Key     string  `json:"key,omitempty"` // of the failed step; a resumed run does it anew
 	Reason  string  `json:"reason,omitempty"`
 	Drift   []Drift `json:"drift,omitempty"`
+	// Unmet: a run that failed before any change did so because a live system
+	// was not as the plan needs it.
+	Unmet bool `json:"unmet,omitempty"`
 	// Restored counts values that were put back and read back, Changed all
 	// that the run ever changed.
 	Restored int `json:"restored"`
 	Changed  int `json:"changed"`
+	// Off counts values that did not read as the run left them when it came to
+	// the plan's end.
+	Off int `json:"off,omitempty"`
 	// Uncertain: the outcome of a call was unknown, so it may take effect
 	// later. A rollback that comes next sweeps.
 	Uncertain bool `json:"uncertain,omitempty"`
@@ -136,6 +142,9 @@ type Apply struct {
 	// Creates are the objects that did not exist before: all that they have
 	// goes with them.
 	Creates []string `json:"creates,omitempty"`
+	// Heirs are members that are to carry what is taken from others: nothing is
+	// taken while one of them that takes traffic is down.
+	Heirs []string `json:"heirs,omitempty"`
 	// Label is for people: "5 %".
 	Label string `json:"label,omitempty"`
 	// Phase is raise for changes that add capacity: members that begin to
@@ -201,6 +210,8 @@ type Command struct {
 	// Undo is the way back of this command, evaluated before it ran; nil when
 	// there is none.
 	Undo *Command `json:"undo,omitempty"`
+	// Hidden, of an undo: it holds a secret, which is not in the journal.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // Exit is how a command ended.
@@ -210,6 +221,11 @@ type Exit struct {
 	Output string `json:"output,omitempty"`
 	// Outputs are name=value lines that the command wrote to $FLIP_OUTPUT.
 	Outputs map[string]string `json:"outputs,omitempty"`
+	// Hidden are the outputs that hold a secret: what the journal has of them
+	// is not what the command wrote.
+	Hidden []string `json:"hidden,omitempty"`
+	// Fresh: this is what the command wrote, not what the journal has of it.
+	Fresh bool `json:"-"`
 }
 
 // Drain is the question whether members are quiet.

@@ -56,6 +56,9 @@ type Error struct {
 	Class string   `json:"class,omitempty"`
 	Text  string   `json:"text"`
 	Hints []string `json:"hints,omitempty"`
+	// Unwritten: the activity is known to have changed nothing. False says
+	// nothing about it.
+	Unwritten bool `json:"unwritten,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Text }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -112,7 +113,9 @@ type Effect struct {
 	Command  Command
 	Done     bool // it was seen to have worked
 	Failed   bool // it ended with an error and may have worked in part
-	Rollback int  // attempt of the way back that it is part of; 0 on the way forward
+	// Unwritten: it failed and is known to have changed nothing.
+	Unwritten bool
+	Rollback  int // attempt of the way back that it is part of; 0 on the way forward
 }
 
 // Wait is a wait that is not over.
@@ -137,14 +140,19 @@ func (s Status) FirstBefore(k state.Key) (before state.Value, ok bool) {
 	return before, ok
 }
 
-// Changed returns every attribute that the run ever meant to change, ordered.
+// Changed returns every attribute that the run meant to change, ordered, but
+// for those of which it is known that it never did.
 func (s Status) Changed() []state.Key {
-	keys := make([]state.Key, 0, len(s.first))
-	for k := range s.first {
-		keys = append(keys, k)
+	keys := map[state.Key]bool{}
+	for _, e := range s.Effects {
+		if e.Kind != ActivityApply || e.Unwritten {
+			continue
+		}
+		for _, c := range e.Changes {
+			keys[c.Key()] = true
+		}
 	}
-	slices.SortFunc(keys, state.Key.Compare)
-	return keys
+	return slices.SortedFunc(maps.Keys(keys), state.Key.Compare)
 }
 
 // below reports whether key is base or lies under it.

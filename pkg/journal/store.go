@@ -70,7 +70,7 @@ func Resolve(ctx context.Context, s Store, ref string) (string, error) {
 	case 0:
 		return "", hint.Wrap(fmt.Errorf("run %s: %w", ref, ErrNoRun), "%s", known(ids, want))
 	}
-	return "", hint.Wrap(fmt.Errorf("run %s: %d runs have an id like this", ref, len(found)), "say more of it: %s", some(found))
+	return "", hint.Wrap(fmt.Errorf("run %s: %w", ref, ErrManyRuns), "say more of it: %s", some(found))
 }
 
 // known says which runs there are, those that share most of want first.

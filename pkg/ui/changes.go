@@ -86,7 +86,7 @@ func lastPart(id string) string {
 // value is v in a line of several: a list is held together by brackets.
 func value(v state.Value) string {
 	s := clean(v.String())
-	if strings.HasPrefix(string(v), "[") {
+	if strings.HasPrefix(string(v), "[") && s != "[]" { // String has the brackets of an empty one
 		s = "[" + s + "]"
 	}
 	if s == "" {

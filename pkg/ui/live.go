@@ -129,5 +129,22 @@ func (l *live) statusLine() string {
 		columns = usualWidth
 	}
 	// The last column stays free: many terminals go to the next line there.
-	return l.o.fit(l.status.segments(l.o.now()), columns-1)
+	segments := l.status.segments(l.o.now())
+	if len(segments) > 0 {
+		for _, s := range []segment{{l.status.place(), toneDim}, {"ctrl-c stops safely", toneDim}} {
+			if s.text != "" && total(segments)+gap+width(s.text) < columns {
+				segments = append(segments, s)
+			}
+		}
+	}
+	return l.o.fit(segments, columns-1)
+}
+
+// total is how many columns segments take side by side.
+func total(segments []segment) int {
+	n := gap * (len(segments) - 1)
+	for _, s := range segments {
+		n += width(s.text)
+	}
+	return n
 }

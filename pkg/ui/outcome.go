@@ -73,6 +73,9 @@ func (o Options) block(e journal.End, meta journal.Meta, s runState, at time.Tim
 	case journal.OutcomeAccepted:
 		b.tone = toneWarn
 		b.head = "ACCEPTED: everything stays as it is. " + stands(e)
+		if len(e.Drift) > 0 { // not all of what stands is flip's
+			b.head = "ACCEPTED: everything stays as it is. " + putBack(e)
+		}
 		b.say("Why", why)
 		b.next(o, "See", "show")
 	case journal.OutcomeRunning, journal.OutcomeInDoubt:
@@ -168,7 +171,11 @@ func putBack(e journal.End) string {
 
 // stands says how much of what the run changed is not back.
 func stands(e journal.End) string {
-	if left := e.Changed - e.Restored; left > 0 {
+	left := e.Changed - e.Restored
+	if e.Off > 0 {
+		return fmt.Sprintf("%d of %s %s as flip set %s.", left-e.Off, plural(left, "value"), standStands(left-e.Off), itThem(left-e.Off))
+	}
+	if left > 0 {
 		return plural(left, "value") + " " + standStands(left) + " as flip set " + itThem(left) + "."
 	}
 	if e.Changed > 0 {

@@ -192,7 +192,8 @@ func TestALiveViewTicksWithoutRecords(t *testing.T) {
 		}
 		time.Sleep(2500 * time.Millisecond)
 		sink.Close()
-		want := []string{"", "install  run 0s", "install  command 0s", "install  command 1s", "install  command 2s", ""}
+		tail := "  step 1 of 4  ctrl-c stops safely"
+		want := []string{"", "install  run 0s" + tail, "install  command 0s" + tail, "install  command 1s" + tail, "install  command 2s" + tail, ""}
 		if diff := cmp.Diff(want, s.status); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

@@ -215,6 +215,37 @@ func (s *status) segments(now time.Time) []segment {
 	return out
 }
 
+// place is which of the plan's steps is being done, "" on the way back and
+// where the plan's steps are not known.
+func (s *status) place() string {
+	if s.undo || len(s.tell.steps) == 0 {
+		return ""
+	}
+	of := s.tell.o.Steps
+	if i := slices.Index(of, s.tell.name("", s.tell.steps[0].key)); i >= 0 {
+		return "step " + Count(i+1) + " of " + Count(len(of))
+	}
+	return ""
+}
+
+// Doing says what a run does at this moment, of which these are the records
+// and looks in their order: what the live view says, without the step's name.
+func Doing(records []journal.Record, now time.Time) string {
+	t := newTeller(Options{})
+	s := newStatus(t)
+	for _, r := range records {
+		t.tell(r)
+		s.record(r)
+	}
+	var parts []string
+	for _, g := range s.segments(now) {
+		if g.tone != toneBold && g.text != "rollback" {
+			parts = append(parts, g.text)
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
 // doing says what an activity does, for how long, and for how long at most.
 func (s *status) doing(a activity, now time.Time) string {
 	names := map[string]string{"apply": "changes", "restore": "puts back", "run": "command", "sleep": "waits", journal.ActivityViews: "looks", "approval": "waits for approval"}
