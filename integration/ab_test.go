@@ -18,7 +18,7 @@ import (
 var abPlans = []string{"ab-release", "ab-one-tier", "alb-rule-switch"}
 
 // TestReleasesOverSLBAndALBAndNacosLoseNothing plays what `make ab` shows, with
-// fewer websockets and shorter holds: a release each way, one that goes back by
+// fewer websockets and requests and shorter holds: a release each way, one that goes back by
 // itself, and as the control the same by the method's letter.
 func TestReleasesOverSLBAndALBAndNacosLoseNothing(t *testing.T) {
 	t.Parallel()
@@ -36,6 +36,7 @@ func TestReleasesOverTheOfficialNacosLoseNothing(t *testing.T) {
 	t.Parallel()
 	for _, version := range nacostest.RealVersions {
 		t.Run(version, func(t *testing.T) {
+			t.Parallel()
 			abReleases(t, ab.OfficialOf(nacostest.StartReal(t, version)))
 		})
 	}
@@ -49,7 +50,7 @@ func abReleases(t *testing.T, registry ab.Registry) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	e, err := ab.Start(context.WithoutCancel(t.Context()), dir, ab.Config{
-		Registry: registry, Cache: time.Second, BadVersions: []string{"v4"},
+		Registry: registry, Cache: time.Second, BadVersions: []string{"v4"}, Pause: 25 * time.Millisecond,
 		Timing: slbtest.Timing{Job: 200 * time.Millisecond, Lag: 100 * time.Millisecond, Overlap: 100 * time.Millisecond},
 	})
 	if err != nil {
@@ -59,7 +60,7 @@ func abReleases(t *testing.T, registry ab.Registry) {
 	f := &site{TB: t, dir: dir, env: map[string]string{"FLIP_STATE_DIR": filepath.Join(dir, "state"), "FLIP_WHO": "ann", "NO_COLOR": "1"}}
 	play := ab.Play{
 		Estate: e, Plan: "../plans/ab-release.yaml", Websockets: 40,
-		Vars: []string{"cache=1s", "hold=300ms", "drain=30s", "healthy=6s"},
+		Vars: []string{"cache=1s", "hold=300ms", "drain=30s", "healthy=12s"},
 		Flip: func(_ context.Context, want int, args ...string) error {
 			if got := f.flip(args...); got.code != want {
 				return fmt.Errorf("not exit %d: %s", want, got)

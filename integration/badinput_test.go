@@ -111,6 +111,12 @@ var badInputs = []badInput{
 	{name: "a variable without a value", args: "run p.yaml --var version"},
 	{name: "a variable file that is not there", args: "run p.yaml --var-file prod.yaml"},
 
+	{name: "a plan from the net", args: "run https://git.example/p.yaml"},
+	{name: "a plan on standard input", args: "lint -"},
+	{name: "a long flag with one dash", args: "run p.yaml -var version=v1"},
+	{name: "a dry run", args: "run p.yaml --dry-run"},
+	{name: "a patience that is negative", args: "run p.yaml --undo-timeout=-1s"},
+
 	// The plan.
 	{name: "an empty plan", new: "\n"},
 	{name: "not yaml", new: "{"},
@@ -121,6 +127,14 @@ var badInputs = []badInput{
 	{name: "no verb in a step", old: "    set: {group: idle, weight: 0, state: ready}", new: "    timeout: 1s"},
 	{name: "an id twice", old: "id: shift", new: "id: raise"},
 	{name: "an unknown driver", old: "driver: haproxy", new: "driver: haprxy"},
+	{name: "a line that is indented too far", old: "  blue:  {web", new: "    blue:  {web"},
+	{name: "a reference to a kind of secret that flip does not know", new: `flip: 1
+name: users
+targets:
+  users: {driver: nacos, servers: ["http://127.0.0.1:1"], service: users, username: flip, password: "${vault:nacos}"}
+steps:
+  - {id: out, set: {target: users, enabled: false}}
+`},
 	{name: "an unknown option of a driver", old: "backend: be_web", new: "backnd: be_web"},
 	{name: "an unknown attribute", old: "weight: 0", new: "wieght: 0"},
 	{name: "weight 300", old: "weight: 0", new: "weight: 300"},

@@ -25,6 +25,7 @@ func rightOrder(limit time.Duration) func(*rig) {
 }
 
 func TestTheRightOrderLosesNothing(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		scene scene
@@ -36,6 +37,7 @@ func TestTheRightOrderLosesNothing(t *testing.T) {
 		{"with websockets that the old release closes", scene{websockets: 6}, 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			result := tt.scene.run(t, rightOrder(tt.limit))
 			if result.Lost() != 0 {
 				t.Errorf("lost %d:\n%s", result.Lost(), result)
@@ -54,6 +56,7 @@ func TestTheRightOrderLosesNothing(t *testing.T) {
 // TestTheWrongOrderIsSeen proves that the harness can see a loss: each of these orders is known to lose requests, and a
 // zero here would make every other zero worthless. Chance may spare one run, so there are three.
 func TestTheWrongOrderIsSeen(t *testing.T) {
+	t.Parallel()
 	const attempts = 3
 	for _, tt := range []struct {
 		name  string
@@ -63,13 +66,14 @@ func TestTheWrongOrderIsSeen(t *testing.T) {
 	}{
 		{"the old release is killed without a drain", scene{}, killWithoutDrain, failed},
 		{"the old release is killed right after maint", scene{}, killAfterMaint, failed},
-		{"a warming release is gated on its operational state", scene{warmUp: 1500 * time.Millisecond}, gateOnOpState, failed},
+		{"a warming release is gated on its operational state", scene{warmUp: 5 * time.Second}, gateOnOpState, failed},
 		{"a drain of pinned clients ends at its first zero", scene{cookie: true, load: sparse}, killAtFirstZero, failed},
 		{"pinned clients are drained but not put into maint", scene{cookie: true}, killWithoutMaint, failed},
 		{"the old release is drained before the new one serves", scene{}, drainFirst, failed},
 		{"websockets are cut at the drain's deadline", scene{websockets: 6}, killWebsockets, cut},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			for attempt := 1; ; attempt++ {
 				result := tt.scene.run(t, tt.move)
 				t.Logf("attempt %d\n%s", attempt, result)

@@ -168,7 +168,7 @@ func (h *home) wait(c *child) answer {
 	h.Helper()
 	select {
 	case <-c.done:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		h.Fatalf("flip does not end; it said:\n%s%s", c.out.String(), c.errs.String())
 	}
 	return answer{c.ProcessState.ExitCode(), c.out.String(), c.errs.String()}
@@ -253,10 +253,13 @@ func edited(tb testing.TB, path string, oldnew ...string) string {
 	return text
 }
 
-// soon polls until ok, at most a minute.
+// patience is how long what must come may take on a machine that does much else.
+const patience = 3 * time.Minute
+
+// soon polls until ok, for as long as patience lasts.
 func soon(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	end := time.Now().Add(time.Minute)
+	end := time.Now().Add(patience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {

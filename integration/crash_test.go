@@ -282,6 +282,7 @@ func (s *scaffold) crash() {
 // TestNoKillLeavesARealHAProxyHalfChanged kills flip with SIGKILL at every record of runs and rollbacks over a real
 // HAProxy. resume must then reach the plan's end, rollback every value from before.
 func TestNoKillLeavesARealHAProxyHalfChanged(t *testing.T) {
+	t.Parallel()
 	for name, set := range map[string]func(testing.TB) *scaffold{"the quickstart": quickstartStage, "a ramp over 20 servers": rampStage} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

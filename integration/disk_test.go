@@ -78,6 +78,7 @@ func diskPlan(f *haproxytest.Fake) string {
 // TestAFullDiskStopsARunBeforeItsNextChange fails each record of a run in turn: nothing may be changed that the journal
 // does not hold, and with space again the run goes on as if nothing had been.
 func TestAFullDiskStopsARunBeforeItsNextChange(t *testing.T) {
+	t.Parallel()
 	whole, f := newHome(t, memoryDir(t)), quietFake(t)
 	whole.wants([]int{0}, "run", whole.file("p.yaml", diskPlan(f)))
 	writes := f.Commands()

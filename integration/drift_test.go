@@ -8,6 +8,7 @@ import (
 )
 
 func TestAReloadThatForgotARunIsDrift(t *testing.T) {
+	t.Parallel()
 	s := set(t, estate.Config{HAProxy: haproxytest.Config{MasterWorker: true}})
 	s.begin(nil) // the plan's gate wants answers to judge
 	s.want(0, s.run("quickstart", s.release("version=v2", "deploy=true")...)...)
@@ -25,6 +26,7 @@ func TestAReloadThatForgotARunIsDrift(t *testing.T) {
 }
 
 func TestARehearsalAsksHAProxyOnceAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := set(t, estate.Config{})
 	before := s.picture()
 	args := s.run("quickstart", s.release("version=v2")...)

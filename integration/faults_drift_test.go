@@ -59,6 +59,7 @@ func with1(servers []string, weight int) []string {
 // HAProxy. Before the shift looks, that is how things were. While it shifts, the run stops, goes back and leaves the value
 // (exit 12). After it, the value is found by the rollback.
 func TestASecondOperatorIsNeverOverwritten(t *testing.T) {
+	t.Parallel()
 	s, done, records := driftStage(t)
 	looked := recordOf(t, records, journal.TypeDone, "shift.web.observe")
 	shifted := recordOf(t, records, journal.TypeDone, "shift/100.web.lower")
@@ -100,6 +101,7 @@ func (s *scaffold) ends(at string, got answer, code int, want []string) {
 
 // TestWhatHappensToDriftIsChosen writes in the hold at 25 %, where web1 has 75 of its 100.
 func TestWhatHappensToDriftIsChosen(t *testing.T) {
+	t.Parallel()
 	s, _, records := driftStage(t)
 	at := recordOf(t, records, journal.TypeDone, "shift/25.web.lower")
 	for name, c := range map[string]struct {

@@ -86,7 +86,7 @@ func (s *storm) play(t *testing.T, seed uint64, n int, order childOrder) {
 	dir := memoryDir(t)
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range 4 {
+	for range 6 { // they mostly wait
 		wg.Go(func() {
 			for i := range next {
 				s.round(t, filepath.Join(dir, fmt.Sprint(i)), rand.New(rand.NewPCG(seed, uint64(i))), i, order)

@@ -120,7 +120,7 @@ func (s *site) lostNothing() {
 	}
 }
 
-// until polls every 5 ms until nothing is missing, at most 60 s.
+// until polls every 5 ms until nothing is missing, for as long as patience lasts.
 func (s *site) until(what string, missing func() error) {
 	s.Helper()
 	(&rig{TB: s.TB}).until(what, missing)
@@ -204,7 +204,7 @@ func (s *site) run(plan string, vars ...string) []string {
 	return args
 }
 
-// impatient is run with a copy of the plan whose gates wait three seconds instead of two minutes.
+// impatient is run with a copy of the plan whose gates wait ten seconds instead of two minutes.
 func (s *site) impatient(args []string) []string {
 	s.Helper()
 	text, err := os.ReadFile(args[2])
@@ -212,7 +212,7 @@ func (s *site) impatient(args []string) []string {
 		s.Fatal(err)
 	}
 	copied := filepath.Join(s.dir, filepath.Base(args[2]))
-	text = bytes.ReplaceAll(text, []byte("timeout: 2m"), []byte("timeout: 3s"))
+	text = bytes.ReplaceAll(text, []byte("timeout: 2m"), []byte("timeout: 10s"))
 	if err := os.WriteFile(copied, text, 0o600); err != nil {
 		s.Fatal(err)
 	}

@@ -35,10 +35,11 @@ type rig struct {
 	killedAt time.Time
 }
 
-// strict is the load of every proof and of every control, so that a zero here and a loss there are comparable.
+// strict is the least load of every proof and of every control, so that a zero here and a loss there are comparable. It
+// leaves the machine some time for the tests beside it.
 func strict(front string) traffic.Config {
 	cfg := traffic.Usual(front)
-	cfg.SlowFor = 500 * time.Millisecond
+	cfg.SlowFor, cfg.Pause = 500*time.Millisecond, 10*time.Millisecond
 	return cfg
 }
 
@@ -190,10 +191,10 @@ func (r *rig) zero(server string, limit time.Duration) bool {
 	return same == 3
 }
 
-// until polls every 5 ms until nothing is missing, at most 60 s.
+// until polls every 5 ms until nothing is missing, for as long as patience lasts.
 func (r *rig) until(what string, missing func() error) {
 	r.Helper()
-	ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

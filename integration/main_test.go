@@ -24,8 +24,9 @@ func TestMain(m *testing.M) {
 	if code, ours := estate.Main(os.Args); ours {
 		os.Exit(code)
 	}
-	// The cloud's SDK looks for keys in this process's environment, and elsewhere only if it finds none.
-	for _, kv := range ab.Environment() {
+	// The cloud's SDK looks for keys in this process's environment, and elsewhere only if it finds none. A child that was
+	// built with -race would sleep a second when it ends.
+	for _, kv := range append(ab.Environment(), "GORACE=atexit_sleep_ms=0") {
 		name, value, _ := strings.Cut(kv, "=")
 		if err := os.Setenv(name, value); err != nil {
 			panic(err)

@@ -21,6 +21,7 @@ func twoNodes(s *site, vars ...string) []string {
 }
 
 func TestEveryNodeIsRaisedBeforeAnyIsLowered(t *testing.T) {
+	t.Parallel()
 	s := set(t, estate.Config{Nodes: 2})
 	s.begin(nil)
 	s.want(0, twoNodes(s)...)
@@ -74,6 +75,7 @@ func grows(tb testing.TB, c state.Change) bool {
 }
 
 func TestANodeThatDiesInARampAndComesBackIsPutBackToo(t *testing.T) {
+	t.Parallel()
 	s := set(t, estate.Config{Nodes: 2})
 	before := s.picture()
 	s.begin(nil)
@@ -101,6 +103,7 @@ func TestANodeThatDiesInARampAndStaysAwayIsNamed(t *testing.T) {
 	if os.Getenv("FLIP_SOAK") != "1" {
 		t.Skip("FLIP_SOAK=1 runs this: it waits two minutes for the node")
 	}
+	t.Parallel()
 	s := set(t, estate.Config{Nodes: 2})
 	before := s.picture()
 	s.begin(nil)
@@ -123,12 +126,14 @@ func TestANodeThatDiesInARampAndStaysAwayIsNamed(t *testing.T) {
 // A reload forgets what was set at run time, and with it that a server is out. Whenever it comes, flip must not end as if
 // nothing had happened.
 func TestAReloadIsNoticedByName(t *testing.T) {
+	t.Parallel()
 	for name, key := range map[string]string{
 		"between two shares":       "/steps/shift/25.hold",
 		"while a share is watched": "/steps/shift/25.web.lower",
 		"before the drain":         "/steps/shift/100.hold",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := set(t, estate.Config{Nodes: 2, HAProxy: haproxytest.Config{MasterWorker: true}})
 			before := s.picture()
 			// A worker that is told to go ends kept connections, with or without flip; who opens a new one for each

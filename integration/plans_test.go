@@ -115,8 +115,10 @@ func greenCarries(node string) []string {
 
 // TestEveryPlanDoesWhatItSaysAndGoesBack runs the plans of the repository on a real HAProxy under load.
 func TestEveryPlanDoesWhatItSaysAndGoesBack(t *testing.T) {
+	t.Parallel()
 	for _, x := range examples {
 		t.Run(x.plan, func(t *testing.T) {
+			t.Parallel()
 			s := set(t, x.estate)
 			before := s.picture()
 			s.begin(x.load)

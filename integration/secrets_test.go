@@ -150,6 +150,7 @@ func (l *loud) Apply(ctx context.Context, changes []state.Change) error {
 // TestNoSecretIsEverWritten brings a secret in through every door, lets everything print, echo and fail with it, and looks
 // for it in all that flip wrote and said.
 func TestNoSecretIsEverWritten(t *testing.T) {
+	t.Parallel()
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusInternalServerError)

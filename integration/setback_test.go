@@ -31,6 +31,7 @@ func spare() estate.Config {
 }
 
 func TestABadReleaseGoesBackAndLeavesOthersWorkAlone(t *testing.T) {
+	t.Parallel()
 	s := set(t, spare())
 	before := s.picture()
 	s.begin(nil)
@@ -69,11 +70,13 @@ func TestABadReleaseGoesBackAndLeavesOthersWorkAlone(t *testing.T) {
 }
 
 func TestAValueThatSomebodyElseChangedIsLeftAndReported(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct{ name, server, drift string }{
 		{"on the old side", "web2", "somebody else changed web2 weight: was 75, to be 50, now 37"},
 		{"on the new side", "web3", "somebody else changed web3 weight: was 25, to be 50, now 37"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := set(t, estate.Config{})
 			before := s.picture()
 			s.begin(nil)
@@ -131,6 +134,7 @@ func (s *site) killedIn(label string, args ...string) {
 }
 
 func TestAKilledFlipIsInDoubtUntilSomebodyGoesBackOrOn(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, verb string
 		after      func(picture) picture
@@ -140,6 +144,7 @@ func TestAKilledFlipIsInDoubtUntilSomebodyGoesBackOrOn(t *testing.T) {
 		{"and on", "resume", func(p picture) picture { return p.with(greenCarries("lb1")...) }, "v2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := set(t, estate.Config{})
 			before := s.picture()
 			s.begin(nil)

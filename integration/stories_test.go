@@ -37,6 +37,7 @@ import (
 //	tells FILE              compares what was printed, with ids and times made the same
 //	remember VAR RE         what the first group of RE finds in what was printed
 func TestStories(t *testing.T) {
+	t.Parallel()
 	program := flipProgram(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/stories",
@@ -171,7 +172,7 @@ func cmdEnds(ts *testscript.TestScript, _ bool, args []string) {
 	b := s.named(ts, args[0])
 	select {
 	case <-b.done:
-	case <-time.After(time.Minute):
+	case <-time.After(patience):
 		ts.Fatalf("%s does not end; it said:\n%s", args[0], b.out.String())
 	}
 	delete(s.beside, args[0])
@@ -199,10 +200,10 @@ func cmdHears(ts *testscript.TestScript, _ bool, args []string) {
 	await(ts, args[1], storyOf(ts).named(ts, args[0]).out.String)
 }
 
-// await asks until the answer matches, at most a minute.
+// await asks until the answer matches, for as long as patience lasts.
 func await(ts *testscript.TestScript, expr string, ask func() string) {
 	re := regexp.MustCompile("(?m)" + expr)
-	deadline := time.After(time.Minute)
+	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !re.MatchString(ask()) {
@@ -245,7 +246,7 @@ var different = []struct {
 	re *regexp.Regexp
 	as string
 }{
-	{regexp.MustCompile(`\b(just now|\d+s ago)`), "AGO"},
+	{regexp.MustCompile(`\b(just now|(\d+m )?\d+[sm] ago)`), "AGO"},
 	{regexp.MustCompile(`\b[0-9A-HJKMNP-TV-Z]{26}\b`), "RUN"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| UTC)`), "TIME"},
 	{regexp.MustCompile(`\b\d{4}-\d\d-\d\d UTC`), "DAY"},

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/flip-cli/flip/integration/estate"
 	"github.com/flip-cli/flip/integration/traffic"
@@ -17,11 +19,17 @@ import (
 // TestTheWrongOrderIsSeen lose requests in. As soon as flip says that the old servers are drained they are killed with
 // SIGKILL. FLIP_SOAK=1 makes it ten times as many requests.
 func TestSwitchesLoseNothing(t *testing.T) {
+	t.Parallel()
 	goal := int64(100_000)
 	if os.Getenv("FLIP_SOAK") == "1" {
 		goal = 1_000_000
 	}
-	all, switches := int64(0), 0
+	var all, switches atomic.Int64
+	t.Cleanup(func() {
+		if !t.Failed() {
+			fmt.Printf("requests %d, failed 0, switches %d\n", all.Load(), switches.Load())
+		}
+	})
 	for _, tt := range []struct {
 		name     string
 		load     func(*traffic.Config)
@@ -33,8 +41,12 @@ func TestSwitchesLoseNothing(t *testing.T) {
 		{"with clients pinned by a cookie", func(c *traffic.Config) { c.Sticky, c.Websockets = true, 6 }, haproxytest.Backend{Cookie: true}, 3, goal * 3 / 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := set(t, estate.Config{Backend: tt.backend})
-			s.begin(tt.load)
+			s.begin(func(c *traffic.Config) {
+				c.Pause = 2 * time.Millisecond
+				tt.load(c)
+			})
 			n := 0
 			for n < tt.switches || s.loads[0].Now().Total().Requests < tt.requests {
 				n++
@@ -57,11 +69,9 @@ func TestSwitchesLoseNothing(t *testing.T) {
 			}
 			t.Logf("requests %d, failed %d, switches %d; websockets %d opened, %d closed, %d cut; longest %.0f ms",
 				total.Requests, total.Failed, n, total.Websockets.Opened, total.Websockets.Closed, total.Websockets.Cut, total.MaxMS)
-			all, switches = all+total.Requests, switches+n
+			all.Add(total.Requests)
+			switches.Add(int64(n))
 		})
-	}
-	if !t.Failed() {
-		fmt.Printf("requests %d, failed 0, switches %d\n", all, switches)
 	}
 }
 

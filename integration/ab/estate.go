@@ -10,6 +10,7 @@
 package ab
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -57,6 +58,8 @@ type Config struct {
 	BadVersions []string
 	// Timing is how slow the cloud is.
 	Timing slbtest.Timing
+	// Pause is between two requests of a client; default 10 ms.
+	Pause time.Duration
 }
 
 // Estate is what runs. Side a is live at first, side b runs, out of traffic.
@@ -233,7 +236,7 @@ type Clients struct{ Web, Sockets *traffic.Load }
 func (e *Estate) Load(ctx context.Context, websockets int) Clients {
 	return Clients{
 		Web: traffic.Start(ctx, traffic.Config{
-			Addr: e.Web, KeepAlive: 4, Close: 4, Post: 2, Slow: 4, SlowFor: 1200 * time.Millisecond, Pause: 10 * time.Millisecond,
+			Addr: e.Web, KeepAlive: 4, Close: 4, Post: 2, Slow: 4, SlowFor: 1200 * time.Millisecond, Pause: cmp.Or(e.config.Pause, 10*time.Millisecond),
 		}),
 		Sockets: traffic.Start(ctx, traffic.Config{Addr: e.Sockets, Websockets: websockets, Ping: 500 * time.Millisecond}),
 	}

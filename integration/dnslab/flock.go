@@ -27,6 +27,10 @@ const (
 // tries is how often a question is sent.
 const tries = 3
 
+// patience is how long an answer may take. A busy machine answers late, and a
+// service that was stopped refuses at once.
+const patience = 5 * time.Second
+
 // Flock are clients of a DNS service who find it under a name that it answers
 // itself: each looks the name up at the address it has, picks an address of
 // the answer, and stays there for the answer's TTL, or until it needs the name
@@ -103,7 +107,7 @@ func (f *Flock) ask(at string) (addrs []string, ttl time.Duration, err error) {
 	m.SetQuestion(f.name+".", dns.TypeA)
 	var in *dns.Msg
 	for range tries {
-		c := dns.Client{Timeout: 2 * time.Second}
+		c := dns.Client{Timeout: patience}
 		if in, _, err = c.Exchange(m, net.JoinHostPort(at, strconv.Itoa(f.port))); err == nil {
 			break
 		}

@@ -80,7 +80,8 @@ func (f *Front) pass(w dns.ResponseWriter, q *dns.Msg) {
 		f.asked[name] = append(f.asked[name], time.Now())
 		f.mu.Unlock()
 	}
-	if a, err := dns.Exchange(q, f.upstream); err == nil {
+	c := dns.Client{Timeout: patience}
+	if a, _, err := c.Exchange(q, f.upstream); err == nil {
 		_ = w.WriteMsg(a) // who asked may be gone
 	}
 }

@@ -33,7 +33,7 @@ func fakeOf(t *testing.T) (*haproxytest.Fake, driver.Driver) {
 		{Name: "a", Address: "127.0.0.1:1001", Weight: 10, Check: true},
 		{Name: "b", Address: "127.0.0.1:1002", Weight: 10},
 	}})
-	return f, open(t, haproxy.Config{Endpoints: endpoints(f.Socket), Backend: haproxy.Names{"be"}, Timeout: 150 * time.Millisecond, HealthTimeout: 300 * time.Millisecond})
+	return f, open(t, haproxy.Config{Endpoints: endpoints(f.Socket), Backend: haproxy.Names{"be"}, Timeout: time.Second, HealthTimeout: time.Second})
 }
 
 func TestAnAnswerThatDoesNotComeIsNeverSuccess(t *testing.T) {
@@ -44,7 +44,7 @@ func TestAnAnswerThatDoesNotComeIsNeverSuccess(t *testing.T) {
 		text    string
 	}{
 		{"closed without a reply", haproxytest.CloseWithoutReply, false, "closed the connection without an answer"},
-		{"hangs", haproxytest.Hang, false, "nothing for 150ms"},
+		{"hangs", haproxytest.Hang, false, "nothing for 1s"},
 		{"answers garbage", haproxytest.Garbage, false, "HTTP/1.0 400 Bad request"},
 		{"applies and loses the reply", haproxytest.LoseReply, true, "closed the connection without an answer"},
 		{"applies and cuts the reply", haproxytest.CutReply, true, "1 answers to 2 commands"},
@@ -90,7 +90,7 @@ func TestASlowHAProxyIsWaitedFor(t *testing.T) {
 func TestTheEndOfTheContextEndsACall(t *testing.T) {
 	f, d := fakeOf(t)
 	f.Fault(haproxytest.Fault{Kind: haproxytest.Hang, Match: "set server"})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond) // time to read, and less than Timeout
 	defer cancel()
 	err := d.Apply(ctx, []state.Change{change("lb1/be/a", "weight", "10", "5")})
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, driver.ErrUnknown) {

@@ -87,7 +87,7 @@ func TestADeadServerIsNeverRaised(t *testing.T) {
 			s := haproxytest.Start(t, haproxytest.Config{CheckInterval: check, Fall: fall, Backends: []haproxytest.Backend{
 				{Name: "be", Servers: []haproxytest.Member{server("a", a.address), server("b", b.address)}},
 			}})
-			d := open(t, haproxy.Config{Endpoints: endpoints(s.Socket), Backend: haproxy.Names{"be"}, HealthTimeout: 400 * time.Millisecond})
+			d := open(t, haproxy.Config{Endpoints: endpoints(s.Socket), Backend: haproxy.Names{"be"}, HealthTimeout: 2 * time.Second})
 			waitHealth(t, d, "lb1/be/b", driver.Up)
 			apply(t, d, change("lb1/be/b", "state", "ready", "maint"))
 			b.up.Store(false) // after its last check passed: HAProxy still shows L7OK
@@ -159,7 +159,7 @@ func TestTwoNodesRaiseTogetherOrNotAtAll(t *testing.T) {
 	two := start(t, haproxytest.Backend{Name: "be", Servers: []haproxytest.Member{server("b", bad.address, "disabled")}})
 	d := open(t, haproxy.Config{
 		Endpoints: []haproxy.Endpoint{{Name: "x", Address: one.Socket}, {Name: "y", Address: "tcp://" + two.TCPSocket}},
-		Backend:   haproxy.Names{"be"}, HealthTimeout: 400 * time.Millisecond,
+		Backend:   haproxy.Names{"be"}, HealthTimeout: 2 * time.Second,
 	})
 	bad.up.Store(false)
 	raise := []state.Change{change("x/be/b", "state", "maint", "ready"), change("y/be/b", "state", "maint", "ready")}

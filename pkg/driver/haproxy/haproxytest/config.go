@@ -88,7 +88,7 @@ func (c Config) text(s *Server) string {
 		"timeout client 60s",
 		"timeout server 60s",
 		"timeout tunnel 1h",
-		"timeout check 500ms",
+		"timeout check 5s", // a busy machine answers a check late; who is dead refuses
 		fmt.Sprintf("default-server inter %dms fall %d rise %d", c.interval().Milliseconds(), orTwo(c.Fall), orTwo(c.Rise)),
 	}, c.Defaults...)...)
 	section("frontend fe", append([]string{"bind " + s.Front, c.rule(s.MapFile)}, c.Frontend...)...)
