@@ -53,6 +53,7 @@ func (x *Executor) run(ctx context.Context, key string, in journal.Command) (jou
 	}
 	ctx, cancel := x.withDeadline(ctx, in.Deadline)
 	defer cancel()
+	x.holdOn(ctx, in.Held)
 	argv := in.Argv
 	if in.Shell != "" {
 		argv = []string{"/bin/sh", "-c", in.Shell}

@@ -138,6 +138,8 @@ type undo struct {
 	doubt       bool // see journal.Restore
 	// left is what the way forward made of record sets.
 	left map[state.Key]state.Value
+	// first is what was before the run, stood what it made of that.
+	first, stood map[state.Key]state.Value
 }
 
 // Undo puts back what effects changed, in reverse: capacity first, three-way,
@@ -147,9 +149,9 @@ func Undo(c Context, p *Program, effects []journal.Effect, o UndoOptions) UndoRe
 	u := &undo{c: c, p: p, o: o, path: "/undo/" + strconv.Itoa(o.Attempt), ours: p.intended(effects), drift: map[state.Key]journal.Drift{}, early: map[state.Key]journal.Drift{}, idled: map[string][]string{}}
 	u.past, u.given = remembers(effects)
 	u.left = leftBehind(effects)
-	first := firstBefore(effects)
-	err := u.all(segments(effects), first)
-	r := UndoReport{Changed: len(first), Cached: u.cached(), Err: err}
+	u.first, u.stood = firstBefore(effects), stood(effects)
+	err := u.all(segments(effects), u.first)
+	r := UndoReport{Changed: len(u.first), Cached: u.cached(), Err: err}
 	maps.Copy(u.drift, u.early) // of passes that did not come to their end
 	keys := slices.SortedFunc(maps.Keys(u.drift), state.Key.Compare)
 	for _, k := range keys {
@@ -250,6 +252,7 @@ func (u *undo) segment(i int, name string, s segment) error {
 			return fmt.Errorf("undo of step %q was not run: %w", cmd.Env["FLIP_STEP"], err)
 		}
 		cmd.Log = fmt.Sprintf("logs/undo-%d-%d.log", u.o.Attempt, i)
+		cmd.Held = u.standing()
 		var exit journal.Exit
 		if err := u.c.Do(u.path+name+".run", "run", cmd, &exit); err != nil {
 			return fmt.Errorf("undo of step %q: %w", cmd.Env["FLIP_STEP"], err)

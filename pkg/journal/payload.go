@@ -212,6 +212,8 @@ type Command struct {
 	Undo *Command `json:"undo,omitempty"`
 	// Hidden, of an undo: it holds a secret, which is not in the journal.
 	Hidden bool `json:"hidden,omitempty"`
+	// Held, of an undo, are the values that its members must keep meanwhile.
+	Held []state.Change `json:"held,omitempty"`
 }
 
 // Exit is how a command ended.
