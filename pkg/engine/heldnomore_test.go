@@ -28,7 +28,7 @@ func (a *asserting) Hold(c context.Context, changes []state.Change) error {
 		for _, ch := range changes {
 			if now := s.Get(ch.Object, ch.Attribute); now != ch.To {
 				ch.From = now
-				_ = a.Driver.Apply(c, []state.Change{ch})
+				_ = a.Apply(c, []state.Change{ch})
 			}
 		}
 	}

@@ -139,5 +139,5 @@ func (s *session) stillBefore(effects []journal.Effect, r *UndoReport) {
 		r.Drift = append(r.Drift, d)
 		r.Restored--
 	}
-	slices.SortFunc(r.Drift, func(a, b journal.Drift) int { return a.Key.Compare(b.Key) })
+	slices.SortFunc(r.Drift, func(a, b journal.Drift) int { return a.Compare(b.Key) })
 }

@@ -29,7 +29,9 @@ func TestWhatARollbackWillChangeIsWhatTheRunLeftOtherwise(t *testing.T) {
 		"it is not known whether one was raised": {
 			down + `, {id: up, set: {target: web, members: [a1], weight: 100}, on_fail: pause}`,
 			map[int]drivertest.Fault{2: {Kind: drivertest.HalfBatch}, 3: {Kind: drivertest.FailBefore}, 4: {Kind: drivertest.FailBefore}, 5: {Kind: drivertest.FailBefore}},
-			journal.OutcomePaused, []string{"a1 50 -> 100", "a2 50 -> 100"}, 0,
+			journal.OutcomePaused,
+			[]string{"a1 50 -> 100", "a2 50 -> 100"},
+			0,
 		},
 	}
 	for name, test := range tests {

@@ -112,7 +112,6 @@ func TestTheLastHealthyMemberWithAWeightKeepsIt(t *testing.T) {
 		t.Run("what flip raised is parked again "+when, func(t *testing.T) {
 			l := newLab(t, func(o *slbtest.Options, c *slb.Config) {
 				o.Estate, c.HealthTimeout = small(good, good), 300*time.Millisecond
-
 			})
 			fault.Do = func() { l.Weigh("rsp-web/i-b1:8080", 0) }
 			l.Inject(fault)

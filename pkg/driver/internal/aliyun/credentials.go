@@ -208,7 +208,7 @@ func (w *who) noCredentials(err error) error {
 	}
 	text = strings.NewReplacer(
 		"unable to get credentials from any of the providers in the chain: ", "",
-		"unable to get credentials from enviroment variables, ", "",
+		"unable to get credentials from enviroment variables, ", "", //nolint:misspell // the SDK spells it so
 		"Access key ID must be specified via environment variable (ALIBABA_CLOUD_ACCESS_KEY_ID)", "ALIBABA_CLOUD_ACCESS_KEY_ID is not set",
 	).Replace(absent.ReplaceAllString(strings.Join(strings.Fields(text), " "), "$1 is not there"))
 	return hint.Wrap(fmt.Errorf("no credentials: %s", scrub(text)),
