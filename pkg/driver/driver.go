@@ -102,6 +102,14 @@ type Holder interface {
 	Hold(ctx context.Context, changes []state.Change) error
 }
 
+// Comer is a driver whose objects come and go by themselves: who is restarted
+// is gone, and registers again a little later.
+type Comer interface {
+	// Coming says how long an object that is not there, and was once, is worth
+	// waiting for; 0: not at all.
+	Coming(id string) time.Duration
+}
+
 // Releaser is a Holder that writes more than the changes in order to hold them,
 // such as for objects that are gone, and has to take that back.
 type Releaser interface {

@@ -45,12 +45,13 @@ type Executor struct {
 	// not see healthy.
 	owed    map[string][]string
 	takings takings
+	missed  missed
 }
 
 // Do performs one activity. in is the activity's own input type.
 func (x *Executor) Do(ctx context.Context, key, activity string, in any) (any, error) {
 	if activity == "observe" {
-		return x.observe(ctx, in.(journal.Observe))
+		return x.observe(ctx, key, in.(journal.Observe))
 	}
 	known := x.recent.disturb()
 	defer x.recent.settle()
@@ -94,7 +95,7 @@ func (x *Executor) path(verb, target string, err error) error {
 	return fmt.Errorf("%s %s: %w", verb, target, driver.Named(x.Program.Infos[target].Name, err))
 }
 
-func (x *Executor) observe(ctx context.Context, in journal.Observe) (journal.Observed, error) {
+func (x *Executor) observe(ctx context.Context, key string, in journal.Observe) (journal.Observed, error) {
 	d, err := x.target(in.Target)
 	if err != nil {
 		return journal.Observed{}, err
@@ -113,6 +114,7 @@ func (x *Executor) observe(ctx context.Context, in journal.Observe) (journal.Obs
 	if err := x.sameLife(in.Target, s); err != nil {
 		return journal.Observed{}, err
 	}
+	s = x.arrived(ctx, key, in.Target, d, in.IDs, s)
 	out := journal.Observed{Objects: map[string]map[string]state.Value{}, Nodes: s.Nodes}
 	for _, id := range in.IDs {
 		out.Objects[id] = s.Objects[id].Attrs

@@ -21,6 +21,13 @@ func (x *Executor) restore(ctx context.Context, key string, in journal.Restore) 
 	if err != nil {
 		return journal.Restored{}, err
 	}
+	if _, comes := driver.As[driver.Comer](d); comes {
+		s, _, err := x.readForUndo(ctx, in.Target, d)
+		if err != nil {
+			return journal.Restored{}, err
+		}
+		x.arrived(ctx, key, in.Target, d, existed(in), s)
+	}
 	x.holds.release(in.Target, meant(in)) // or it would be made again behind the way back
 	var total journal.Restored
 	for looks := 1; ; looks++ {
@@ -61,6 +68,17 @@ func meant(in journal.Restore) []state.Change {
 		changes[i] = state.Change{Target: in.Target, Object: item.Object, Attribute: item.Attribute}
 	}
 	return changes
+}
+
+// existed are the objects that were there before the run.
+func existed(in journal.Restore) []string {
+	var ids []string
+	for _, item := range in.Items {
+		if item.Before.Present() && !slices.Contains(ids, item.Object) {
+			ids = append(ids, item.Object)
+		}
+	}
+	return ids
 }
 
 func anyUnreadable(drift []journal.Drift) bool {

@@ -87,6 +87,7 @@ func (x *Executor) run(ctx context.Context, key string, in journal.Command) (jou
 	}}
 	cmd.Stdout, cmd.Stderr = sink, sink
 	err = cmd.Run()
+	x.missed.forget()
 	sink.flush()
 	exit := journal.Exit{Output: x.Secrets.Redactor.Text(sink.kept)}
 	var code *exec.ExitError

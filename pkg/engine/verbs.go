@@ -135,9 +135,19 @@ func (f frame) foreign(changes []state.Change) error {
 }
 
 func (f frame) changedByOthers(c state.Change, before, left state.Value) error {
+	if !c.From.Present() && before.Present() {
+		return notThere(c.Target, f.p.name(c.Target, c.Object)+": its "+c.Attribute+" was "+before.String()+", this run left it "+left.String())
+	}
 	e := fail(classDrift, "%s: somebody else changed %s %s: was %s, this run left it %s, now %s",
 		c.Target, f.p.name(c.Target, c.Object), c.Attribute, before, left, c.From)
 	e.Hints = []string{"nothing of this change was written; find out who did it before you run again"}
+	return e
+}
+
+// notThere is the error about an object that was there and is not.
+func notThere(target, what string) error {
+	e := fail(classDrift, "%s: gone is %s", target, what)
+	e.Hints = []string{"nothing of this change was written; bring it back (start the process that registers it), or look who removed it"}
 	return e
 }
 

@@ -121,10 +121,14 @@ func (o Options) standing(b *verdictBlock, e journal.End, s runState, at time.Ti
 func (o Options) incomplete(b *verdictBlock, e journal.End) {
 	b.tone = toneBad
 	unread := countIf(e.Drift, func(d journal.Drift) bool { return d.Unreadable != "" })
-	foreign := len(e.Drift) - unread
+	gone := countIf(e.Drift, isGone)
+	foreign := len(e.Drift) - unread - gone
 	var what []string
 	if foreign > 0 {
 		what = append(what, plural(foreign, "value")+" "+wasWere(foreign)+" changed by someone else; flip left "+itThem(foreign)+" alone")
+	}
+	if gone > 0 {
+		what = append(what, plural(gone, "value")+" "+wasWere(gone)+" of something that is not there any more")
 	}
 	if unread > 0 {
 		what = append(what, plural(unread, "value")+" could not be read")
@@ -142,6 +146,8 @@ func (o Options) incomplete(b *verdictBlock, e journal.End) {
 	switch {
 	case foreign > 0:
 		b.say("Next", "look at who set "+whatIsNow(e.Drift)+", then  "+o.command("rollback", "--on-drift=force")+"  or "+leave)
+	case gone > 0:
+		b.say("Next", "bring back what is gone, then  "+o.command("rollback")+"  or "+leave)
 	case unread > 0:
 		b.say("Next", "when it can be read again:  "+o.command("rollback")+"  or "+leave)
 	default:
@@ -149,9 +155,14 @@ func (o Options) incomplete(b *verdictBlock, e journal.End) {
 	}
 }
 
+// isGone reports whether the object of a value is not there any more.
+func isGone(d journal.Drift) bool {
+	return d.Unreadable == "" && !d.Now.Present() && d.Before.Present()
+}
+
 func whatIsNow(drift []journal.Drift) string {
 	for _, d := range drift {
-		if d.Unreadable == "" {
+		if d.Unreadable == "" && !isGone(d) {
 			return value(d.Now)
 		}
 	}

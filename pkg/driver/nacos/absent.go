@@ -127,22 +127,21 @@ func (t *Target) returned(ctx context.Context, s subject, live instance) {
 	}
 }
 
-// Inherit notes what an earlier process of the run had set: it may have written
-// for instances that are gone.
+// Inherit notes what an earlier process of the run had set: those instances
+// are known, and it may have written for them while they were gone.
 func (t *Target) Inherit(seen state.State, held []state.Change) {
-	if !t.cfg.HoldAbsent {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range held {
 		s, ok := parseID(c.Object)
-		if !ok || !slices.Contains(t.services, s.service) || c.Attribute != Enabled || c.To != "false" {
+		if !ok || !slices.Contains(t.services, s.service) {
 			continue
 		}
-		t.absentees[s] = &absentee{left: true}
 		if _, known := t.known[c.Object]; !known {
 			t.known[c.Object] = state.Object{Kind: KindInstance, Name: t.name(s), Attrs: maps.Clone(seen.Objects[c.Object].Attrs)}
+		}
+		if t.cfg.HoldAbsent && c.Attribute == Enabled && c.To == "false" {
+			t.absentees[s] = &absentee{left: true}
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package nacos_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/flip-cli/flip/internal/expect"
 	"github.com/flip-cli/flip/pkg/driver"
@@ -77,4 +79,18 @@ func TestACheckKnowsInstancesThatThePlanRegisters(t *testing.T) {
 	out := []state.Change{set(old, nacos.Enabled, "true", "false")}
 	expect.Nil(t, l.Check(t.Context(), now.With(create), out))
 	expect.Error(t, l.Check(t.Context(), now, out), "no healthy enabled instance left", "")
+}
+
+func TestOnlyWhoWasThereAndHasAnOwnerIsWaitedFor(t *testing.T) {
+	l := newLab(t, nacostest.Options{}, func(c *nacos.Config) {
+		c.Service, c.RegisterTimeout = nacos.Names{"users", "orders"}, time.Minute
+	})
+	l.Register("orders", nacostest.Instance{Address: "10.1.0.31:9090", Weight: 1, Persistent: true})
+	s, err := l.Read(t.Context())
+	expect.Nil(t, err)
+	got := map[string]time.Duration{"never seen": l.Coming("nobody")}
+	for id := range s.Objects {
+		got[id[strings.LastIndex(id, "/")+1:]] = l.Coming(id)
+	}
+	expect.Same(t, "patience", map[string]time.Duration{"10.1.0.31:9090": 0, a1: time.Minute, a2: time.Minute, b1: time.Minute, "never seen": 0}, got)
 }

@@ -17,24 +17,25 @@ import (
 
 // Config is a target's block in a plan.
 type Config struct {
-	Servers       Names         `yaml:"servers" jsonschema_description:"every node of the Nacos cluster: http://host:8848 or https://...; each is asked whether consumers see a change; a path in the URL is the context path"`
-	ContextPath   string        `yaml:"context_path,omitempty" jsonschema_description:"where the API begins on servers whose URL has no path; default /nacos"`
-	GRPCPort      int           `yaml:"grpc_port,omitempty" jsonschema_description:"the gRPC port of every server; default is the port of its URL plus 1000"`
-	Namespace     string        `yaml:"namespace,omitempty" jsonschema_description:"the namespace's id, which is not the name that the console shows; default public"`
-	Group         string        `yaml:"group,omitempty" jsonschema_description:"the services' group; default DEFAULT_GROUP"`
-	Service       Names         `yaml:"service" jsonschema_description:"the service, or a list of services, whose instances are the target's members; GROUP@@name for one of another group"`
-	Cluster       Names         `yaml:"cluster,omitempty" jsonschema_description:"the cluster, or clusters, whose instances are meant; default all of them"`
-	Username      secret.Ref    `yaml:"username,omitempty" jsonschema_description:"who logs in; it needs read and write on the namespace"`
-	Password      secret.Ref    `yaml:"password,omitempty" jsonschema_description:"the password of username"`
-	TLS           TLS           `yaml:"tls,omitempty" jsonschema_description:"how TLS is spoken to https servers, and to their gRPC port where grpc is true"`
-	ConsumerCache Cache         `yaml:"consumer_cache,omitempty" jsonschema_description:"how long consumers use a list that they have: ribbon (30s), spring-lb (35s), dubbo (3s), none, or a duration; default spring-lb, the longest of them"`
-	OnReappear    string        `yaml:"on_reappear,omitempty" jsonschema:"enum=reassert,enum=fail" jsonschema_description:"what happens when an instance that flip took out comes back enabled before a step enables it: reassert (default) takes it out again at once, fail ends the step"`
-	HoldAbsent    bool          `yaml:"hold_absent,omitempty" jsonschema_description:"true writes a disable again every second while its instance is gone, so that the instance is disabled the moment it registers, however late; when flip ends and it still is gone, it is enabled again in advance. Nacos 2.x and 3.x; default false"`
-	EmptyClusters bool          `yaml:"empty_clusters,omitempty" jsonschema_description:"true lets flip leave a cluster of a service without a healthy enabled instance as long as another cluster has one, where no consumer asks for one cluster only; default false"`
-	Timeout       time.Duration `yaml:"timeout,omitempty" jsonschema_description:"how long one answer may take, all servers together; default 5s"`
-	SettleTimeout time.Duration `yaml:"settle_timeout,omitempty" jsonschema_description:"how long Nacos may take to show a change on every server and to push it to a subscriber, before consumer_cache runs; default 30s"`
-	MaxInFlight   time.Duration `yaml:"max_in_flight,omitempty" jsonschema_description:"how long a write that was sent before a crash may still take effect; default is timeout"`
-	Subscribe     *bool         `yaml:"subscribe,omitempty" jsonschema_description:"true (default) subscribes over gRPC as consumers do and waits for the push; false asks over HTTP only. Nacos 1.x has no gRPC and is always asked over HTTP"`
+	Servers         Names         `yaml:"servers" jsonschema_description:"every node of the Nacos cluster: http://host:8848 or https://...; each is asked whether consumers see a change; a path in the URL is the context path"`
+	ContextPath     string        `yaml:"context_path,omitempty" jsonschema_description:"where the API begins on servers whose URL has no path; default /nacos"`
+	GRPCPort        int           `yaml:"grpc_port,omitempty" jsonschema_description:"the gRPC port of every server; default is the port of its URL plus 1000"`
+	Namespace       string        `yaml:"namespace,omitempty" jsonschema_description:"the namespace's id, which is not the name that the console shows; default public"`
+	Group           string        `yaml:"group,omitempty" jsonschema_description:"the services' group; default DEFAULT_GROUP"`
+	Service         Names         `yaml:"service" jsonschema_description:"the service, or a list of services, whose instances are the target's members; GROUP@@name for one of another group"`
+	Cluster         Names         `yaml:"cluster,omitempty" jsonschema_description:"the cluster, or clusters, whose instances are meant; default all of them"`
+	Username        secret.Ref    `yaml:"username,omitempty" jsonschema_description:"who logs in; it needs read and write on the namespace"`
+	Password        secret.Ref    `yaml:"password,omitempty" jsonschema_description:"the password of username"`
+	TLS             TLS           `yaml:"tls,omitempty" jsonschema_description:"how TLS is spoken to https servers, and to their gRPC port where grpc is true"`
+	ConsumerCache   Cache         `yaml:"consumer_cache,omitempty" jsonschema_description:"how long consumers use a list that they have: ribbon (30s), spring-lb (35s), dubbo (3s), none, or a duration; default spring-lb, the longest of them"`
+	OnReappear      string        `yaml:"on_reappear,omitempty" jsonschema:"enum=reassert,enum=fail" jsonschema_description:"what happens when an instance that flip took out comes back enabled before a step enables it: reassert (default) takes it out again at once, fail ends the step"`
+	HoldAbsent      bool          `yaml:"hold_absent,omitempty" jsonschema_description:"true writes a disable again every second while its instance is gone, so that the instance is disabled the moment it registers, however late; when flip ends and it still is gone, it is enabled again in advance. Nacos 2.x and 3.x; default false"`
+	EmptyClusters   bool          `yaml:"empty_clusters,omitempty" jsonschema_description:"true lets flip leave a cluster of a service without a healthy enabled instance as long as another cluster has one, where no consumer asks for one cluster only; default false"`
+	Timeout         time.Duration `yaml:"timeout,omitempty" jsonschema_description:"how long one answer may take, all servers together; default 5s"`
+	SettleTimeout   time.Duration `yaml:"settle_timeout,omitempty" jsonschema_description:"how long Nacos may take to show a change on every server and to push it to a subscriber, before consumer_cache runs; default 30s"`
+	RegisterTimeout time.Duration `yaml:"register_timeout,omitempty" jsonschema_description:"how long flip waits for an instance that is gone to register again, before it changes or restores it: a restarted process may be healthy before it has registered; default 30s"`
+	MaxInFlight     time.Duration `yaml:"max_in_flight,omitempty" jsonschema_description:"how long a write that was sent before a crash may still take effect; default is timeout"`
+	Subscribe       *bool         `yaml:"subscribe,omitempty" jsonschema_description:"true (default) subscribes over gRPC as consumers do and waits for the push; false asks over HTTP only. Nacos 1.x has no gRPC and is always asked over HTTP"`
 }
 
 // TLS says how to reach https servers.
@@ -52,10 +53,11 @@ const (
 	fail     = "fail"
 )
 
-func (c Config) timeout() time.Duration       { return orElse(c.Timeout, 5*time.Second) }
-func (c Config) settleTimeout() time.Duration { return orElse(c.SettleTimeout, 30*time.Second) }
-func (c Config) namespace() string            { return orElse(c.Namespace, defaultNamespace) }
-func (c Config) subscribes() bool             { return c.Subscribe == nil || *c.Subscribe }
+func (c Config) timeout() time.Duration         { return orElse(c.Timeout, 5*time.Second) }
+func (c Config) settleTimeout() time.Duration   { return orElse(c.SettleTimeout, 30*time.Second) }
+func (c Config) registerTimeout() time.Duration { return orElse(c.RegisterTimeout, 30*time.Second) }
+func (c Config) namespace() string              { return orElse(c.Namespace, defaultNamespace) }
+func (c Config) subscribes() bool               { return c.Subscribe == nil || *c.Subscribe }
 func (c Config) cache() time.Duration {
 	d, _ := c.ConsumerCache.duration() // Validate saw it
 	return d
@@ -94,8 +96,8 @@ func (c *Config) Validate() error {
 	if c.OnReappear != "" && c.OnReappear != reassert && c.OnReappear != fail {
 		return fmt.Errorf("on_reappear is reassert|fail, not %q", c.OnReappear)
 	}
-	if c.Timeout < 0 || c.SettleTimeout < 0 || c.MaxInFlight < 0 {
-		return errors.New("timeout, settle_timeout and max_in_flight cannot be negative")
+	if c.Timeout < 0 || c.SettleTimeout < 0 || c.RegisterTimeout < 0 || c.MaxInFlight < 0 {
+		return errors.New("timeout, settle_timeout, register_timeout and max_in_flight cannot be negative")
 	}
 	return c.TLS.Validate()
 }

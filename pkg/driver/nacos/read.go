@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/flip-cli/flip/pkg/driver"
 	"github.com/flip-cli/flip/pkg/hint"
@@ -273,4 +274,16 @@ func (t *Target) Health(ctx context.Context, ids []string) (map[string]driver.He
 
 func unknownID(id string) error {
 	return driver.Permanent(missing(hint.Wrap(fmt.Errorf("%q is no instance of this target", id), "instances are GROUP@@service/CLUSTER/ip:port")))
+}
+
+// Coming is register_timeout for an ephemeral instance that this run knows: it
+// belongs to its owner, who registers it again. A persistent one is gone when
+// it is gone, and what was never there is not on its way.
+func (t *Target) Coming(id string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.known[id].Attrs[Ephemeral].Bool() {
+		return 0
+	}
+	return t.cfg.registerTimeout()
 }
