@@ -97,6 +97,9 @@ func rowOf(id string, st journal.Status) ui.Row {
 		Run: id, Plan: st.Meta.Plan, State: st.Outcome, Step: st.Step, Since: st.Since, Started: st.Meta.Started,
 		By: st.Holder.Who, Changed: st.End.Changed, Restored: st.End.Restored,
 	}
+	if st.RollingBack && st.Open {
+		r.Step = "rollback"
+	}
 	if len(st.Waiting) > 0 && st.Open {
 		w := st.Waiting[len(st.Waiting)-1]
 		r.Waits = waitText(w)

@@ -179,6 +179,17 @@ func (s *shared) consume(name string) {
 	_ = journal.Consume(s.log.Dir(), name)
 }
 
+// answers reports whether a person who names a step, or a key, means the
+// approval with that key: also where the step is tried again, as "go#2".
+func answers(named, key string) bool {
+	step := strings.TrimSuffix(key, ".answer")
+	first := step
+	if at := strings.LastIndex(step, "#"); at > strings.LastIndex(step, "/") {
+		first = step[:at]
+	}
+	return named == key || strings.HasSuffix(step, "/"+named) || strings.HasSuffix(first, "/"+named)
+}
+
 // inbox returns the answer that somebody left for an approval, which is named
 // by its key or by its step.
 func (s *shared) inbox(key string) *journal.Signal {
@@ -188,7 +199,7 @@ func (s *shared) inbox(key string) *journal.Signal {
 		if s.consumed[m.Name] {
 			continue
 		}
-		if (m.Kind == journal.AskApprove || m.Kind == journal.AskDeny) && (m.Key == key || strings.HasSuffix(key, "/"+m.Key+".answer")) {
+		if (m.Kind == journal.AskApprove || m.Kind == journal.AskDeny) && answers(m.Key, key) {
 			return &journal.Signal{Approved: m.Kind == journal.AskApprove, By: m.By, Reason: m.Reason, Message: m.Name}
 		}
 	}
