@@ -38,7 +38,7 @@ func (l *loader) gates() {
 func (l *loader) gate(n *node, name string, at place) Gate {
 	g := Gate{Name: name, Pos: n.pos}
 	if n.kind != mapKind {
-		l.fail(n, "{http: {url: ...}, timeout: 2m}", "a gate is a map with its kind, not %s", n.what())
+		l.wrong(n, "{http: {url: ...}, timeout: 2m}", "a gate is a map with its kind, not %s", n.what())
 		return g
 	}
 	kindEntry, ok := l.gateKind(n)

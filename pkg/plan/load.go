@@ -116,9 +116,14 @@ func (l *loader) tree() (*node, error) {
 // fail reports what is wrong with n. What n says is not judged while it waits
 // for a variable that has no value.
 func (l *loader) fail(n *node, hint, format string, args ...any) {
-	if l.open(n) {
-		return
+	if !l.open(n) {
+		l.wrong(n, hint, format, args...)
 	}
+}
+
+// wrong is fail for what no value of a variable can mend, such as a text where
+// a list has to stand.
+func (l *loader) wrong(n *node, hint, format string, args ...any) {
 	l.errs = append(l.errs, l.src.errorf(n.pos, n.width, hint, format, args...))
 }
 
@@ -148,7 +153,7 @@ func (l *loader) header() bool {
 		l.fail(l.root, "write flip: 1 as the first line", `the plan does not say "flip: 1"`)
 		return false
 	case v.text != version:
-		l.fail(v, "write flip: 1, or use a flip that knows this format", "this flip reads plans of version 1, not %s", v.what())
+		l.wrong(v, "write flip: 1, or use a flip that knows this format", "this flip reads plans of version 1, not %s", v.what())
 		return false
 	}
 	d := decoder{errs: &l.errs, label: "the plan"}
@@ -163,8 +168,11 @@ func (l *loader) header() bool {
 // title reads what the plan is called; it may name variables.
 func (l *loader) title() {
 	if n := l.root.get("name"); n != nil {
-		if l.read(n, "name", &l.plan.Name) && l.plan.Name == "" {
-			l.fail(n, "", "the name is empty")
+		switch {
+		case l.open(n):
+			l.plan.Name = n.text // until the variable has a value
+		case l.read(n, "name", &l.plan.Name) && l.plan.Name == "":
+			l.wrong(n, "", "the name is empty")
 		}
 	} else {
 		l.fail(l.root, "name: what-this-does", `"name" is missing in the plan`)
@@ -255,7 +263,7 @@ func (l *loader) nameOf(key *node, what string) bool {
 	if nameForm.MatchString(key.text) {
 		return true
 	}
-	l.fail(key, "letters, digits, - and _", "%s is no name for a %s", quoteShort(key.text), what)
+	l.wrong(key, "letters, digits, - and _", "%s is no name for a %s", quoteShort(key.text), what)
 	return false
 }
 
@@ -266,7 +274,7 @@ func (l *loader) section(key string) []entry {
 		return nil
 	}
 	if n.kind != mapKind {
-		l.fail(n, key+": {name: ...}", "%s must be a map, not %s", key, n.what())
+		l.wrong(n, key+": {name: ...}", "%s must be a map, not %s", key, n.what())
 		return nil
 	}
 	return n.entries

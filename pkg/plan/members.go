@@ -74,7 +74,7 @@ func (l *loader) count(n *node, at place) *Count {
 	const example = `count: {http: {url: "http://${{ member.address }}/stats", value: body.in_flight}}`
 	c := &Count{Pos: n.pos}
 	if n.kind != mapKind {
-		l.fail(n, example, "count must be a map with its kind, not %s", n.what())
+		l.wrong(n, example, "count must be a map with its kind, not %s", n.what())
 		return c
 	}
 	if len(n.entries) == 0 {
@@ -96,7 +96,7 @@ func (l *loader) ask(n *node, what string, at place) *Ask {
 	a := &Ask{Pos: n.pos}
 	example := what + `: {http: {url: "http://${{ member.address }}/` + what + `"}}, or ` + what + `: {run: "./` + what + `.sh ${{ member.host }}"}`
 	if n.kind != mapKind {
-		l.fail(n, example, "%s must be a map, not %s", what, n.what())
+		l.wrong(n, example, "%s must be a map, not %s", what, n.what())
 		return a
 	}
 	var raw struct {

@@ -56,7 +56,7 @@ func (l *loader) collect(n *node, inEach bool, depth int) {
 // sequence reads steps that run one after the other. at.steps grows with each.
 func (l *loader) sequence(n *node, at place) []Step {
 	if n.kind != listKind || len(n.items) == 0 {
-		l.fail(n, "- id: a-step", "steps are a list of at least one, not %s", n.what())
+		l.wrong(n, "- id: a-step", "steps are a list of at least one, not %s", n.what())
 		return []Step{}
 	}
 	steps := make([]Step, 0, len(n.items))
@@ -72,7 +72,7 @@ func (l *loader) sequence(n *node, at place) []Step {
 // step reads one step. at.steps are those that have run before it.
 func (l *loader) step(n *node, at place) (Step, bool) {
 	if n.kind != mapKind {
-		l.fail(n, "- {id: a-step, set: {...}}", "a step is a map with an id and a verb, not %s", n.what())
+		l.wrong(n, "- {id: a-step, set: {...}}", "a step is a map with an id and a verb, not %s", n.what())
 		return Step{}, false
 	}
 	s := Step{Pos: n.pos, Retry: l.plan.Defaults.Retry, OnFail: l.plan.Defaults.OnFail}
@@ -93,7 +93,7 @@ func (l *loader) id(n *node, s *Step) {
 	case id == nil:
 		l.fail(n, "add id: a-word; the journal knows steps by it", "the step has no id")
 	case id.kind != scalarKind || !idForm.MatchString(id.text):
-		l.fail(id, "lower-case letters, digits and -: "+suggestID(id.text), "%s is no id", id.what())
+		l.wrong(id, "lower-case letters, digits and -: "+suggestID(id.text), "%s is no id", id.what())
 	default:
 		s.ID = id.text
 	}
@@ -203,7 +203,7 @@ func (l *loader) open(n *node) bool {
 		return false
 	}
 	t, f := l.env.template(n.text)
-	return f != nil || l.env.needsMissing(t)
+	return f == nil && l.env.needsMissing(t)
 }
 
 func (l *loader) when(n *node, at place) *Expr {
@@ -211,7 +211,7 @@ func (l *loader) when(n *node, at place) *Expr {
 		return nil
 	}
 	if n.kind != scalarKind || n.null() {
-		l.fail(n, "when: vars.side == \"a\"", "when must be an expression, not %s", n.what())
+		l.wrong(n, "when: vars.side == \"a\"", "when must be an expression, not %s", n.what())
 		return nil
 	}
 	x, failed := n.expression()
@@ -282,7 +282,7 @@ func (l *loader) parallel(n, step *node, at place) *Parallel {
 	}
 	p.Limit = l.limit(limit)
 	if list.kind != listKind || len(list.items) == 0 {
-		l.fail(list, "parallel: [{id: one, ...}, {id: two, ...}]", "parallel is a list of steps, not %s", list.what())
+		l.wrong(list, "parallel: [{id: one, ...}, {id: two, ...}]", "parallel is a list of steps, not %s", list.what())
 		return p
 	}
 	// Branches do not see each other; whoever comes after sees them all.

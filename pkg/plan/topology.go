@@ -13,7 +13,7 @@ func (l *loader) targets() {
 		t := Target{Name: e.key.text, Pos: e.key.pos}
 		t.Config = Node{n: e.value, label: "target " + t.Name, omit: "driver"}
 		if e.value.kind != mapKind {
-			l.fail(e.value, t.Name+": {driver: haproxy, ...}", "a target is a map with a driver, not %s", e.value.what())
+			l.wrong(e.value, t.Name+": {driver: haproxy, ...}", "a target is a map with a driver, not %s", e.value.what())
 			continue
 		}
 		if d := e.value.get("driver"); d == nil {
@@ -42,7 +42,7 @@ func (l *loader) groups() {
 			continue
 		}
 		if e.value.kind != mapKind || len(e.value.entries) == 0 {
-			l.fail(e.value, g.Name+": {a-target: [a-member, another]}", "a group is a map of targets to their members, not %s", e.value.what())
+			l.wrong(e.value, g.Name+": {a-target: [a-member, another]}", "a group is a map of targets to their members, not %s", e.value.what())
 			continue
 		}
 		for _, m := range e.value.entries {

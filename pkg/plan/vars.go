@@ -81,11 +81,11 @@ func (l *loader) vars() {
 func (l *loader) declare(e entry) *variable {
 	v := &variable{name: e.key.text, key: e.key}
 	if !varForm.MatchString(v.name) {
-		l.fail(e.key, "letters, digits and _, so that vars."+strings.ReplaceAll(v.name, "-", "_")+" can be written", "%s is no name for a variable", quoteShort(v.name))
+		l.wrong(e.key, "letters, digits and _, so that vars."+strings.ReplaceAll(v.name, "-", "_")+" can be written", "%s is no name for a variable", quoteShort(v.name))
 		return nil
 	}
 	if e.value.kind != mapKind {
-		l.fail(e.value, v.name+": {type: string, default: ...}", "a variable is a map of type, required, default, pattern and description, not %s", e.value.what())
+		l.wrong(e.value, v.name+": {type: string, default: ...}", "a variable is a map of type, required, default, pattern and description, not %s", e.value.what())
 		return nil
 	}
 	d := decoder{scope: Scope{}, errs: &l.errs, label: "variable " + v.name, static: true}

@@ -171,3 +171,29 @@ func TestADefaultIsAValueAndNoExpression(t *testing.T) {
 		})
 	}
 }
+
+// A variable that has no value yet excuses a value, not the plan around it.
+func TestNoVariableMendsWhatHasToBeThereInThePlan(t *testing.T) {
+	const head = "flip: 1\nname: x\nvars: {v: {required: true}}\n"
+	for name, c := range map[string]struct{ plan, want string }{
+		"steps":            {"steps: \"${{ vars.v }}\"\n", `p.yaml:4:8: steps are a list of at least one, not "${{ vars.v }}"`},
+		"a step":           {"steps: [\"${{ vars.v }}\"]\n", `p.yaml:4:9: a step is a map with an id and a verb, not "${{ vars.v }}"`},
+		"an id":            {"steps: [{id: \"${{ vars.v }}\", wait: 1s}]\n", `p.yaml:4:14: "${{ vars.v }}" is no id`},
+		"branches":         {"steps: [{id: a, parallel: \"${{ vars.v }}\"}]\n", `p.yaml:4:27: parallel is a list of steps, not "${{ vars.v }}"`},
+		"targets":          {"targets: \"${{ vars.v }}\"\nsteps: [{id: a, wait: 1s}]\n", `p.yaml:4:10: targets must be a map, not "${{ vars.v }}"`},
+		"an open template": {"steps: \"${{ vars.v\"\n", `p.yaml:4:8: steps are a list of at least one, not "${{ vars.v"`},
+		"a value":          {"steps: [{id: a, wait: \"${{ vars.v }}\"}]\n", ""},
+		"the plan's name":  {"steps: [{id: a, wait: 1s}]\ndescription: \"${{ vars.v }}\"\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := plan.Load([]byte(head+c.plan), plan.Options{File: "p.yaml", AllowMissing: true})
+			got := ""
+			if err != nil {
+				got, _, _ = strings.Cut(err.Error(), "\n")
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -97,7 +97,7 @@ func (l *loader) inGroup(n *node, group, target string) {
 func (l *loader) set(n *node, at place) *Set {
 	set := &Set{Selection: Selection{Pos: n.pos}}
 	if n.kind != mapKind {
-		l.fail(n, "set: {group: idle, weight: 0}", "set must be a map, not %s", n.what())
+		l.wrong(n, "set: {group: idle, weight: 0}", "set must be a map, not %s", n.what())
 		return set
 	}
 	picks, values := n.split(selectorKeys)

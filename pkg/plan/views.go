@@ -17,7 +17,7 @@ func (l *loader) views() {
 		return
 	}
 	if n.kind != mapKind {
-		l.fail(n, "views: {name: {dns: [\"10.0.0.2:53\"]}}", "views must be a map, not %s", n.what())
+		l.wrong(n, "views: {name: {dns: [\"10.0.0.2:53\"]}}", "views must be a map, not %s", n.what())
 		return
 	}
 	l.check(n, place{vars: true})
@@ -33,7 +33,7 @@ func (l *loader) views() {
 func (l *loader) view(e entry) {
 	name := e.key.text
 	if e.value.kind != mapKind {
-		l.fail(e.value, name+": {dns: [\"10.0.0.2:53\"]}", "a view is a map with its kind, not %s", e.value.what())
+		l.wrong(e.value, name+": {dns: [\"10.0.0.2:53\"]}", "a view is a map with its kind, not %s", e.value.what())
 		return
 	}
 	var kinds []entry
