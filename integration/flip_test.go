@@ -204,7 +204,7 @@ func (s *site) run(plan string, vars ...string) []string {
 	return args
 }
 
-// impatient is run with a copy of the plan whose gates wait half a minute instead of two minutes.
+// impatient is run with a copy of the plan whose gates wait a minute instead of two minutes.
 func (s *site) impatient(args []string) []string {
 	s.Helper()
 	text, err := os.ReadFile(args[2])
@@ -212,7 +212,7 @@ func (s *site) impatient(args []string) []string {
 		s.Fatal(err)
 	}
 	copied := filepath.Join(s.dir, filepath.Base(args[2]))
-	text = bytes.ReplaceAll(text, []byte("timeout: 2m"), []byte("timeout: 30s"))
+	text = bytes.ReplaceAll(text, []byte("timeout: 2m"), []byte("timeout: 1m"))
 	if err := os.WriteFile(copied, text, 0o600); err != nil {
 		s.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type Config struct {
 	Pause time.Duration
 	// Ping is between the messages of a websocket; default 50ms.
 	Ping time.Duration
-	// DialTimeout (default 3s) and Timeout (default 30s) limit one connection attempt and one request.
+	// DialTimeout (default 10s) and Timeout (default 30s) limit one connection attempt and one request.
 	DialTimeout, Timeout time.Duration
 }
 
@@ -50,7 +50,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	or(&c.Ping, 50*time.Millisecond)
-	or(&c.DialTimeout, 3*time.Second)
+	or(&c.DialTimeout, 10*time.Second)
 	or(&c.Timeout, 30*time.Second)
 	if c.Host == "" {
 		c.Host = c.Addr

@@ -66,12 +66,13 @@ func (t *Target) healthy(ctx context.Context, jobs []job, snaps map[string]snaps
 	}
 	limit, cancel := context.WithTimeout(ctx, t.cfg.healthTimeout())
 	defer cancel()
+	until, _ := limit.Deadline() // a socket may notice it before the context does
 	waiting := jobs
 	for {
 		began := time.Now()
 		still, err := t.unproven(limit, waiting, snaps)
 		switch {
-		case err != nil && limit.Err() == nil:
+		case err != nil && limit.Err() == nil && time.Now().Before(until):
 			return err
 		case err == nil && len(still) == 0:
 			return nil
