@@ -30,7 +30,7 @@ targets:
     driver: haproxy
     endpoints: ["unix://SOCKET"]
     backend: be_web
-    timeout: 100ms
+    timeout: 1s
 groups:
   blue:  {web: [web1, web2]}
   green: {web: [web3, web4]}
